@@ -1,0 +1,70 @@
+"""The course's figures, in one style. Each returns its figure; end a cell with ``plt.show()``."""
+
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
+
+import matplotlib.pyplot as plt
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+
+def use_course_style() -> None:
+    """Give the figures that follow the course's colours and sizes."""
+    plt.style.use(str(files("course_utils") / "course.mplstyle"))
+
+
+def plot_history(history) -> Figure:
+    """Loss by epoch, and the validation accuracy beside it.
+
+    Args:
+        history: a `training.History`.
+    """
+    epochs = history["epoch"]
+    has_validation = "validation_loss" in history.records[0]
+    figure, axes = plt.subplots(1, 1 + has_validation, squeeze=False)
+    losses = axes[0, 0]
+    losses.plot(epochs, history["loss"], marker="o", label="training")
+    losses.set(xlabel="epoch", ylabel="cross-entropy (nats)", ylim=(0, None))
+    if has_validation:
+        losses.plot(epochs, history["validation_loss"], marker="s", label="validation")
+        losses.legend()
+        axes[0, 1].plot(epochs, history["validation_accuracy"], marker="s", color="C1")
+        axes[0, 1].set(xlabel="epoch", ylabel="validation accuracy")
+    for ax in axes.flat:
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    return figure
+
+
+def plot_confusion(confusion: Sequence[Sequence[int]], classes: Sequence[str]) -> Figure:
+    """How many examples of each true class were given to each class.
+
+    Args:
+        confusion: [true class][predicted class] → examples, as in `training.Metrics`.
+        classes: the classes' names.
+    """
+    from sklearn.metrics import ConfusionMatrixDisplay
+
+    figure, ax = plt.subplots(figsize=(3.6, 3.2))
+    ConfusionMatrixDisplay([[int(n) for n in row] for row in confusion], display_labels=classes).plot(ax=ax, colorbar=False)
+    ax.grid(False)
+    return figure
+
+
+def plot_scores(scores: Mapping[str, float], *, chance: float | None = None, label: str = "test accuracy") -> Figure:
+    """Scores side by side as horizontal bars with their values.
+
+    Args:
+        scores: name → score between 0 and 1, drawn from top to bottom.
+        chance: drawn as a dashed line.
+        label: of the axis.
+    """
+    figure, ax = plt.subplots(figsize=(6.4, 0.6 + 0.45 * len(scores)))
+    bars = ax.barh(list(scores), list(scores.values()), color=[f"C{i}" for i in range(len(scores))])
+    ax.bar_label(bars, fmt="%.2f", padding=3)
+    if chance is not None:
+        ax.axvline(chance, color="black", linestyle="--", linewidth=1, label=f"chance, {chance:.2f}")
+        ax.legend(loc="lower right", bbox_to_anchor=(1, 1), borderaxespad=0)
+    ax.set(xlabel=label, xlim=(0, 1.05))
+    ax.invert_yaxis()
+    ax.grid(axis="y", visible=False)
+    return figure
