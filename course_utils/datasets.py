@@ -19,7 +19,6 @@ import pooch
 import requests
 from filelock import FileLock
 from torch.utils.data import Dataset
-from tqdm.auto import tqdm
 
 from course_utils import runtime
 
@@ -343,8 +342,8 @@ def download(url: str, path: Path) -> None:
     """
     kept = path.stat().st_size if path.exists() else 0
     headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={kept}-"} if kept else {})
-    with path.open("ab") as file, tqdm(desc=Path(url).name, unit="B", unit_scale=True, leave=False) as bar:
-        pooch.HTTPDownloader(progressbar=bar, chunk_size=2**16, timeout=TIMEOUT, headers=headers)(url, file, None)
+    with path.open("ab") as file:
+        pooch.HTTPDownloader(progressbar=True, chunk_size=2**16, timeout=TIMEOUT, headers=headers)(url, file, None)
 
 
 def _download_member(url: str, member: str, path: Path) -> None:
