@@ -346,8 +346,14 @@ class _Saves:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         unfinished = self.path.with_suffix(".unfinished")
         try:
-            torch.save(state, unfinished)
+            with unfinished.open("wb") as file:  # given a path, torch.save would hide why a write failed
+                torch.save(state, file)
             os.replace(unfinished, self.path)
+        except OSError as error:
+            raise OSError(
+                f"The run could not be saved in {self.path.parent} ({error.strerror}): free some space or choose another "
+                "checkpoint_dir. An earlier save there is still whole."
+            ) from error
         finally:
             unfinished.unlink(missing_ok=True)
 

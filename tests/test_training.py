@@ -1,0 +1,341 @@
+"""`fit` learns, repeats itself to the last digit, survives interruption, and says what is wrong with its input."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+import torch
+from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
+from transformers import BertConfig, BertForSequenceClassification
+
+from course_utils.training import cross_entropy, evaluate, fit, predict
+
+
+class Texts(torch.utils.data.Dataset):
+    """Token lists of unequal length: label 1 where token 7 occurs."""
+
+    def __init__(self, size=96, seed=0):
+        generator = torch.Generator().manual_seed(seed)
+        self.rows = []
+        for i in range(size):
+            ids = torch.randint(8, 40, (int(torch.randint(3, 20, (), generator=generator)),), generator=generator).tolist()
+            label = i % 2
+            self.rows.append({"input_ids": [1, *([7] * label), *ids], "labels": label})
+        for row in self.rows:
+            row["attention_mask"] = [1] * len(row["input_ids"])
+
+    def __len__(self):
+        return len(self.rows)
+
+    def __getitem__(self, index):
+        return self.rows[index]
+
+
+def tiny_bert(dropout=0.1):
+    torch.manual_seed(0)
+    return BertForSequenceClassification(
+        BertConfig(
+            vocab_size=40,
+            hidden_size=16,
+            num_hidden_layers=2,
+            num_attention_heads=2,
+            intermediate_size=32,
+            hidden_dropout_prob=dropout,
+        )
+    )
+
+
+def points(size=64):
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(size, 4, generator=generator)
+    return TensorDataset(x, (x.sum(1) > 0).long())
+
+
+def same_weights(a, b):
+    return all(torch.equal(x, y) for x, y in zip(a.state_dict().values(), b.state_dict().values(), strict=True))
+
+
+OPTIONS = {"epochs": 3, "lr": 5e-3, "batch_size": 8, "progress": False}
+
+
+def test_it_learns_texts_and_keeps_the_best_epoch():
+    model, train, validation = tiny_bert(), Texts(), Texts(40, seed=1)
+    history = fit(model, train, validation, **OPTIONS | {"epochs": 8})
+    assert history["loss"][-1] < 0.8 * history["loss"][0]
+    best = history.records[history.best_epoch - 1]
+    assert best["validation_accuracy"] == max(history["validation_accuracy"]) > 0.8
+    assert evaluate(model, validation).accuracy == best["validation_accuracy"]
+
+
+def test_it_takes_input_label_pairs_and_dataloaders():
+    model = nn.Linear(4, 2)
+    fit(model, points(), **OPTIONS | {"lr": 0.1})
+    assert evaluate(model, points()).accuracy > 0.9
+    fit(model, DataLoader(points(), 16, shuffle=True), DataLoader(points(), 16), **OPTIONS)
+    assert evaluate(model, DataLoader(points(), 16)).accuracy > 0.9
+
+
+def test_the_same_seed_gives_the_same_losses_to_the_last_digit_and_another_seed_others():
+    a, b, c = (fit(tiny_bert(), Texts(), **OPTIONS, seed=seed)["loss"] for seed in (0, 0, 1))
+    assert a == b != c
+
+
+def test_predictions_come_in_the_order_of_the_data_and_every_example_counts_once():
+    model, data = tiny_bert(dropout=0), Texts(30)
+    logits = predict(model, data, batch_size=7)
+    alone = torch.cat([predict(model, torch.utils.data.Subset(data, [i])) for i in range(len(data))])
+    torch.testing.assert_close(logits, alone)
+    metrics = evaluate(model, data, batch_size=7)
+    labels = torch.tensor([row["labels"] for row in data.rows])
+    assert metrics.accuracy == (alone.argmax(1) == labels).float().mean().item()
+    assert metrics.loss == pytest.approx(nn.functional.cross_entropy(alone, labels).item(), abs=1e-5)
+    assert sum(map(sum, metrics.confusion)) == 30
+
+
+def test_the_model_comes_back_as_it_went_in():
+    model = tiny_bert()
+    fit(model, Texts(32), **OPTIONS | {"epochs": 1})
+    assert "forward" not in vars(model) or not hasattr(model.forward, "__wrapped__")
+    assert type(model) is BertForSequenceClassification
+    assert all(p.grad is None for p in model.parameters())
+    model.eval()
+    evaluate(model, Texts(8))
+    assert not model.training
+
+
+def test_patience_stops_early():
+    model = nn.Linear(4, 2)
+    fit(model, points(), **OPTIONS | {"epochs": 30, "lr": 0.1})
+    history = fit(model, points(), points(), **OPTIONS | {"epochs": 50, "lr": 1e-12}, patience=2)
+    assert len(history.records) == 3 and history.best_epoch == 1
+
+
+class StopAt(Exception):
+    pass
+
+
+class Interrupting(Texts):
+    """Raises once when the given number of examples has been read."""
+
+    def __init__(self, after):
+        super().__init__()
+        self.left = after
+
+    def __getitem__(self, index):
+        self.left -= 1
+        if self.left == 0:
+            raise StopAt
+        return super().__getitem__(index)
+
+
+@pytest.mark.parametrize("save_every", [None, 5])
+@pytest.mark.parametrize("after", [96 + 150, 96 + 260])  # in the middle of the second and of the third epoch
+def test_interrupted_and_resumed_gives_the_weights_of_an_uninterrupted_run(tmp_path, save_every, after):
+    whole, broken, resumed = tiny_bert(), tiny_bert(), tiny_bert()
+    history = fit(whole, Texts(), Texts(20, seed=1), **OPTIONS)
+    saving = OPTIONS | {"checkpoint_dir": tmp_path, "save_every": save_every}
+    with pytest.raises(StopAt):
+        fit(broken, Interrupting(after), Texts(20, seed=1), **saving)
+    again = fit(resumed, Texts(), Texts(20, seed=1), **saving)
+    assert same_weights(whole, resumed)
+    assert again["loss"] == history["loss"] and again.best_epoch == history.best_epoch
+
+
+def test_a_dataloader_that_shuffles_resumes_too(tmp_path):
+    whole, broken, resumed = tiny_bert(), tiny_bert(), tiny_bert()
+
+    def loader(data):
+        from course_utils.training import _collate_for
+
+        return DataLoader(data, 8, shuffle=True, collate_fn=_collate_for(whole))
+
+    fit(whole, loader(Texts()), **OPTIONS)
+    with pytest.raises(StopAt):
+        fit(broken, loader(Interrupting(150)), **OPTIONS, checkpoint_dir=tmp_path, save_every=5)
+    fit(resumed, loader(Texts()), **OPTIONS, checkpoint_dir=tmp_path, save_every=5)
+    assert same_weights(whole, resumed)
+
+
+def test_a_killed_process_resumes_to_the_same_weights(tmp_path):
+    """SIGKILL in the middle of an epoch, as when a notebook server takes the machine away."""
+    script = tmp_path / "train.py"
+    script.write_text(
+        "import os, signal, sys, torch\n"
+        f"sys.path.insert(0, {os.path.dirname(__file__)!r})\n"
+        "from test_training import OPTIONS, Texts, fit, tiny_bert\n"
+        "class Killing(Texts):\n"
+        "    left = int(sys.argv[2])\n"
+        "    def __getitem__(self, index):\n"
+        "        Killing.left -= 1\n"
+        "        if Killing.left == 0:\n"
+        "            os.kill(os.getpid(), signal.SIGKILL)\n"
+        "        return super().__getitem__(index)\n"
+        "model = tiny_bert()\n"
+        "fit(model, Killing(), **OPTIONS, checkpoint_dir=sys.argv[1], save_every=5)\n"
+        "torch.save(model.state_dict(), sys.argv[3])\n"
+    )
+
+    def train(folder, examples):
+        arguments = [sys.executable, script, tmp_path / folder, str(examples), tmp_path / f"{folder}.pt"]
+        return subprocess.run(arguments, check=False, capture_output=True, text=True)
+
+    assert train("killed", 96 + 250).returncode == -signal.SIGKILL
+    resumed = train("killed", 10**9)
+    assert resumed.returncode == 0, resumed.stderr
+    whole = tiny_bert()
+    fit(whole, Texts(), **OPTIONS)
+    killed = torch.load(tmp_path / "killed.pt", weights_only=True)
+    assert all(torch.equal(weights, killed[name]) for name, weights in whole.state_dict().items())
+
+
+def test_two_processes_train_one_model(tmp_path):
+    """The same code under torchrun: both processes end with the same weights, and the loss falls."""
+    script = tmp_path / "train.py"
+    script.write_text(
+        "import os, sys, torch\n"
+        f"sys.path.insert(0, {os.path.dirname(__file__)!r})\n"
+        "from test_training import OPTIONS, Texts, fit, tiny_bert\n"
+        "model = tiny_bert()\n"
+        "history = fit(model, Texts(), Texts(20, seed=1), **OPTIONS)\n"
+        "state = {'losses': history['loss'], **model.state_dict()}\n"
+        "torch.save(state, f'{sys.argv[1]}/{os.environ[\"RANK\"]}.pt')\n"
+        "torch.distributed.destroy_process_group()\n"
+    )
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", script, tmp_path]
+    done = subprocess.run(launch, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    first, second = (torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in (0, 1))
+    assert first.pop("losses")[-1] < 0.7 and second.pop("losses")
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+class SmallMemory(nn.Linear):
+    """A layer that runs out of memory beyond four examples, as a GPU would."""
+
+    def forward(self, x):
+        if len(x) > 4 and self.training:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return super().forward(x)
+
+
+def test_out_of_memory_is_met_by_smaller_pieces_of_the_same_batch(capsys):
+    small, large = SmallMemory(4, 2), nn.Linear(4, 2)
+    large.load_state_dict(small.state_dict())
+    for model in (small, large):
+        fit(model, points(), **OPTIONS | {"batch_size": 16})
+    assert "going on in pieces of 4; each step still learns from 16" in capsys.readouterr().out
+    torch.testing.assert_close(small.weight, large.weight)
+
+
+def test_a_learning_rate_for_each_group_is_kept():
+    model = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 2))
+    before = [layer.weight.detach().clone() for layer in model]
+    fit(model, points(), **OPTIONS | {"lr": [{"params": model[0].parameters(), "lr": 0.0}, {"params": model[1].parameters(), "lr": 0.1}]})
+    assert torch.equal(model[0].weight, before[0]) and not torch.equal(model[1].weight, before[1])
+
+
+def test_lower_precision_learns_the_same_thing():
+    """bf16 by autocast: the weights stay float32, the losses stay close. Slow but correct where it is emulated."""
+    full, half = tiny_bert(dropout=0), tiny_bert(dropout=0)
+    a = fit(full, Texts(), **OPTIONS, precision="fp32")
+    b = fit(half, Texts(), **OPTIONS, precision="bf16")
+    assert {p.dtype for p in half.parameters()} == {torch.float32}
+    assert a["loss"] != b["loss"] and b["loss"][-1] == pytest.approx(a["loss"][-1], abs=0.1)
+
+
+# ------------------------------------------------------------------------------------------- bad input
+
+
+@pytest.mark.parametrize("bad", [-1, 2, 9])
+def test_labels_outside_the_head_are_named(bad):
+    data = Texts(16)
+    data.rows[3]["labels"] = bad
+    model = tiny_bert()
+    before = {k: v.clone() for k, v in model.state_dict().items()}
+    with pytest.raises(ValueError, match=f"The head has 2 classes, 0 to 1, but the data has the label {bad}"):
+        fit(model, data, **OPTIONS | {"batch_size": 16})
+    assert all(torch.equal(v, before[k]) for k, v in model.state_dict().items())
+    with pytest.raises(ValueError, match=f"has the label {bad}"):
+        evaluate(model, data)
+
+
+def test_ignored_labels_do_not_count():
+    logits, labels = torch.randn(2, 3, 5), torch.tensor([[1, -100, 2], [-100, -100, 4]])
+    expected = nn.functional.cross_entropy(logits[labels != -100], labels[labels != -100])
+    torch.testing.assert_close(cross_entropy(logits, labels), expected)
+
+
+@pytest.mark.parametrize("call", [fit, evaluate, predict])
+def test_an_empty_data_set_is_named(call):
+    with pytest.raises(ValueError, match="There is nothing to (train on|evaluate): the data set is empty"):
+        call(tiny_bert(), Texts(0))
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [
+        ("batch_size", 0, "batch_size=0 must be a whole number of at least 1"),
+        ("batch_size", 1.5, "batch_size=1.5 must be"),
+        ("epochs", 0, "epochs=0 must be"),
+        ("warmup", 100, "warmup=100 must be a share"),
+        ("save_every", 10, "save_every=10 needs a checkpoint_dir"),
+    ],
+)
+def test_impossible_options_are_named(option, value, message):
+    with pytest.raises(ValueError, match=message):
+        fit(tiny_bert(), Texts(8), **OPTIONS | {option: value})
+    if option == "batch_size":
+        with pytest.raises(ValueError, match=message):
+            evaluate(tiny_bert(), Texts(8), batch_size=value)
+
+
+def test_nan_is_named_and_the_weights_stay_whole():
+    model, data = nn.Linear(4, 2), points()
+    data.tensors[0][5] = float("nan")
+    with pytest.raises(FloatingPointError, match="loss is nan at step .* learning rate .* Try a smaller lr"):
+        fit(model, data, **OPTIONS)
+    assert all(p.isfinite().all() for p in model.parameters())
+
+
+def test_a_gradient_that_overflows_is_named_and_the_weights_stay_whole():
+    class Steep(nn.Linear):
+        def forward(self, x):
+            return super().forward(x) * 1e38
+
+    model = Steep(4, 2)
+    with pytest.raises(FloatingPointError, match="(loss|length of the gradient) is inf"):
+        fit(model, points(), **OPTIONS)
+    assert all(p.isfinite().all() for p in model.parameters())
+
+
+def test_a_damaged_checkpoint_is_named_and_deleting_it_helps(tmp_path):
+    fit(tiny_bert(), Texts(16), **OPTIONS, checkpoint_dir=tmp_path)
+    assert [p.name for p in tmp_path.iterdir()] == ["run.pt"]
+    save = tmp_path / "run.pt"
+    save.write_bytes(save.read_bytes()[:1000])
+    with pytest.raises(ValueError, match=r"run\.pt is damaged .* delete it to start this run anew"):
+        fit(tiny_bert(), Texts(16), **OPTIONS, checkpoint_dir=tmp_path)
+    save.unlink()
+    fit(tiny_bert(), Texts(16), **OPTIONS, checkpoint_dir=tmp_path)
+
+
+def test_a_save_of_another_run_or_model_is_not_mixed_in(tmp_path):
+    fit(tiny_bert(), Texts(16), **OPTIONS, checkpoint_dir=tmp_path)
+    with pytest.raises(ValueError, match=r"saved by another run \(seed=0, epochs=3.*this one has seed=0, epochs=5"):
+        fit(tiny_bert(), Texts(16), **OPTIONS | {"epochs": 5}, checkpoint_dir=tmp_path)
+    with pytest.raises(ValueError, match="damaged or belongs to another model"):
+        fit(nn.Linear(4, 2), points(16), **OPTIONS, checkpoint_dir=tmp_path)
+
+
+def test_a_full_disk_leaves_the_last_save(tmp_path):
+    fit(tiny_bert(), Texts(16), **OPTIONS | {"epochs": 1}, checkpoint_dir=tmp_path)
+    before = (tmp_path / "run.pt").read_bytes()
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "run.unfinished").symlink_to("/dev/full")
+    with pytest.raises(OSError, match="could not be saved .*No space left on device.*earlier save there is still whole"):
+        fit(tiny_bert(), Texts(16), **OPTIONS, checkpoint_dir=tmp_path / "other")
+    assert list((tmp_path / "other").iterdir()) == []
+    assert (tmp_path / "run.pt").read_bytes() == before
