@@ -191,7 +191,7 @@ def predict(
     return run_through(model, data, batch_size=batch_size, precision=precision)[0]
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def run_through(
     model: nn.Module, data: Dataset | DataLoader, *, batch_size: int = 64, precision: str | None = None
 ) -> tuple[torch.Tensor, torch.Tensor]:

@@ -161,7 +161,7 @@ def _layer_of(parameter_name: str) -> str:
     return numbered.group(1) if numbered else parameter_name.partition(".")[0]
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def embed(model: nn.Module, data, *, batch_size: int = 64) -> TensorDataset:
     """Compute once what a frozen backbone hands to its head, so that a head can be trained on it at no further cost.
 

@@ -1,0 +1,150 @@
+"""Heads, freezing, learning rates per layer and cached features, on torchvision's and transformers' models."""
+
+import copy
+
+import pytest
+import torch
+import torchvision.models as models
+from torch import nn
+from torch.utils.data import TensorDataset
+from transformers import BertConfig, BertForSequenceClassification, BertModel
+
+from course_utils.training import evaluate, fit, predict
+from course_utils.transfer import count_parameters, embed, find_head, freeze, parameter_groups, replace_head, unfreeze
+
+TINY = BertConfig(vocab_size=40, hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=32)
+VISION = {
+    "resnet18": "fc",
+    "vgg16": "classifier.6",
+    "inception_v3": "fc",
+    "mobilenet_v3_small": "classifier.3",
+    "vit_b_16": "heads.head",
+}
+
+
+@pytest.mark.parametrize(("name", "head"), VISION.items())
+def test_torchvisions_heads_are_found_and_replaced(name, head):
+    with torch.device("meta"):
+        model = getattr(models, name)(weights=None)
+        assert find_head(model) == head
+        replace_head(model, 5).eval()
+        side = 299 if name == "inception_v3" else 224
+        assert model(torch.empty(2, 3, side, side)).shape == (2, 5)
+    if name == "inception_v3":
+        assert model.AuxLogits.fc.out_features == 5
+
+
+def test_berts_head_is_found_and_replaced():
+    model = replace_head(BertForSequenceClassification(TINY), 7)
+    assert find_head(model) == "classifier" and model.config.num_labels == 7
+    assert model(torch.tensor([[1, 2, 3]])).logits.shape == (1, 7)
+
+
+def test_a_model_without_a_head_is_named():
+    with pytest.raises(ValueError, match="BertModel has no classification head.*BertForSequenceClassification"):
+        replace_head(BertModel(TINY), 2)
+    with pytest.raises(ValueError, match="num_labels=0"):
+        replace_head(BertForSequenceClassification(TINY), 0)
+
+
+def test_parameters_are_counted_on_the_meta_device():
+    with torch.device("meta"):
+        resnet = models.resnet18()
+        freeze(resnet)
+        replace_head(resnet, 10)
+    assert count_parameters(resnet) == (11_181_642, 5_130)
+
+
+def pictures(size=16):
+    generator = torch.Generator().manual_seed(0)
+    return TensorDataset(torch.randn(size, 3, 32, 32, generator=generator), torch.arange(size) % 2)
+
+
+@pytest.mark.parametrize("copied", [False, True])
+def test_frozen_layers_and_their_batch_norm_stay_and_the_head_learns(copied):
+    torch.manual_seed(0)
+    model = models.resnet18(num_classes=2)
+    for name, child in model.named_children():
+        if name != "fc":
+            freeze(child)
+    if copied:
+        model = copy.deepcopy(model)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    fit(model, pictures(), epochs=1, lr=1e-2, batch_size=8, progress=False)
+    changed = {name for name, value in model.state_dict().items() if not torch.equal(value, before[name])}
+    assert changed == {"fc.weight", "fc.bias"}
+
+
+def test_unfreezing_lets_weights_and_statistics_move_again():
+    torch.manual_seed(0)
+    model = models.resnet18(num_classes=2)
+    freeze(freeze(model))
+    unfreeze(model)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    fit(model, pictures(), epochs=1, lr=1e-3, batch_size=8, progress=False)
+    unchanged = {name for name, value in model.state_dict().items() if torch.equal(value, before[name])}
+    assert unchanged == set()
+
+
+def test_eval_alone_does_not_freeze():
+    """What the docstring of `freeze` claims, and one of the documents has wrong."""
+    model = models.resnet18(num_classes=2).eval()
+    before = model.conv1.weight.clone()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    model(torch.randn(2, 3, 32, 32)).sum().backward()
+    optimizer.step()
+    assert not torch.equal(model.conv1.weight, before)
+
+
+def test_learning_rates_fall_from_the_head_to_the_embeddings():
+    model = BertForSequenceClassification(TINY)
+    groups = parameter_groups(model, 1e-3, layer_decay=0.5, head_lr=1e-2)
+    rate = {id(p): group["lr"] for group in groups for p in group["params"]}
+    rates = {name: rate[id(p)] for name, p in model.named_parameters()}
+    assert rates["classifier.weight"] == 1e-2
+    assert rates["bert.pooler.dense.weight"] == pytest.approx(1e-3)
+    assert rates["bert.encoder.layer.1.output.dense.weight"] == pytest.approx(5e-4)
+    assert rates["bert.encoder.layer.0.output.dense.weight"] == pytest.approx(2.5e-4)
+    assert rates["bert.embeddings.word_embeddings.weight"] == rates["bert.embeddings.LayerNorm.bias"] == pytest.approx(1.25e-4)
+    decayed = {id(p) for group in groups if group["weight_decay"] for p in group["params"]}
+    assert all((id(p) in decayed) == (p.ndim > 1) for p in model.parameters())
+
+
+@pytest.mark.parametrize("name", VISION)
+def test_every_parameter_of_torchvisions_models_is_in_one_group(name):
+    with torch.device("meta"):
+        model = getattr(models, name)(weights=None)
+    groups = parameter_groups(model, 1e-3, layer_decay=0.9)
+    assert sum(p.numel() for group in groups for p in group["params"]) == count_parameters(model).total
+    head = model.get_submodule(find_head(model))
+    assert {group["lr"] for group in groups if any(p is head.weight for p in group["params"])} == {1e-3}
+    freeze(model)
+    with pytest.raises(ValueError, match="Every parameter is frozen"):
+        parameter_groups(model, 1e-3)
+    with pytest.raises(ValueError, match="layer_decay=2"):
+        parameter_groups(model, 1e-3, layer_decay=2)
+
+
+def test_a_head_trained_on_cached_features_is_the_head_trained_on_the_frozen_backbone():
+    torch.manual_seed(0)
+    model = models.resnet18(num_classes=2)
+    freeze(model)
+    unfreeze(model.fc)
+    head, start = copy.deepcopy(model.fc), copy.deepcopy(model.state_dict())
+    features = embed(model, pictures())
+    assert features.tensors[0].shape == (16, 512) and features.tensors[1].tolist() == [0, 1] * 8
+    options = {"epochs": 2, "lr": 1e-2, "batch_size": 8, "progress": False, "precision": "fp32"}
+    fit(model, pictures(), **options)
+    fit(head, features, **options)
+    torch.testing.assert_close(head.weight, model.fc.weight, rtol=1e-3, atol=1e-4)
+    assert evaluate(head, features).accuracy == evaluate(model, pictures()).accuracy
+    assert torch.equal(start["conv1.weight"], model.conv1.weight)
+
+
+def test_berts_features_are_what_its_head_sees():
+    torch.manual_seed(0)
+    model = BertForSequenceClassification(TINY)
+    data = [{"input_ids": [1, *range(2, 2 + n)], "attention_mask": [1] * (n + 1), "labels": n % 2} for n in (5, 3, 9)]
+    features = embed(model, data).tensors[0]
+    assert isinstance(model.classifier, nn.Linear) and not model.classifier._forward_pre_hooks
+    torch.testing.assert_close(model.classifier(features), predict(model, data, precision="fp32"), rtol=1e-4, atol=1e-5)
