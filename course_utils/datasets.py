@@ -172,7 +172,11 @@ def tokenize(split: Split, tokenizer, max_length: int = 128) -> TokenizedTexts:
         if not isinstance(text, str):
             raise TypeError(f"Text {i} is {text!r} ({type(text).__name__}), not a string: drop such rows or use str().")
     encodings = tokenizer(
-        list(split.texts), truncation=True, max_length=max_length, return_token_type_ids=False, return_attention_mask=True
+        list(split.texts),
+        truncation=True,
+        max_length=max_length,
+        return_token_type_ids=False,
+        return_attention_mask=True,
     )
     return TokenizedTexts(dict(encodings), list(split.labels))
 

@@ -45,7 +45,9 @@ def plot_confusion(confusion: Sequence[Sequence[int]], classes: Sequence[str]) -
     from sklearn.metrics import ConfusionMatrixDisplay
 
     figure, ax = plt.subplots(figsize=(3.6, 3.2))
-    ConfusionMatrixDisplay([[int(n) for n in row] for row in confusion], display_labels=classes).plot(ax=ax, colorbar=False)
+    ConfusionMatrixDisplay([[int(n) for n in row] for row in confusion], display_labels=classes).plot(
+        ax=ax, colorbar=False
+    )
     ax.grid(False)
     return figure
 

@@ -80,7 +80,7 @@ def source() -> str:
 def reachable(url: str) -> bool:
     """Whether a server answers at this address, asked once a session and for at most PROBE_SECONDS.
 
-    A thread bounds the wait: behind some firewalls the name look-up alone, which no timeout covers, takes half a minute.
+    A thread bounds the wait: behind some firewalls the name look-up, which no timeout covers, takes half a minute.
     """
     answers = []
 

@@ -2,9 +2,10 @@
 
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 from accelerate import Accelerator, skip_first_batches
@@ -38,7 +39,7 @@ class Metrics:
 
 @dataclass
 class History:
-    """One record an epoch: `epoch`, `loss`, `examples_per_second`, and `validation_…` where there was a validation set."""
+    """One record an epoch: `epoch`, `loss`, `examples_per_second`, and `validation_…` if there was a validation set."""
 
     records: list[dict] = field(default_factory=list)
     best_epoch: int | None = None  # whose weights the model was left with; None: the last
@@ -155,7 +156,9 @@ def fit(
     return run.history
 
 
-def evaluate(model: nn.Module, data: Dataset | DataLoader, *, batch_size: int = 64, precision: str | None = None) -> Metrics:
+def evaluate(
+    model: nn.Module, data: Dataset | DataLoader, *, batch_size: int = 64, precision: str | None = None
+) -> Metrics:
     """Measure a classifier on a data set: each example once, so a smaller last batch does not count more.
 
     Args:
@@ -193,9 +196,18 @@ def predict(
 
 @torch.no_grad()
 def run_through(
-    model: nn.Module, data: Dataset | DataLoader, *, batch_size: int = 64, precision: str | None = None
+    model: nn.Module,
+    data: Dataset | DataLoader,
+    *,
+    batch_size: int = 64,
+    precision: str | None = None,
+    read: Callable[[Any], torch.Tensor] | None = None,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """What `predict` returns, and the labels beside it: int64 of shape (N,)."""
+    """What `read` takes from the model's outputs (None: the logits), as float32 on the CPU, and the labels beside it.
+
+    Both are in the order of the data, although texts of about the same length are run together.
+    """
+    read = read or _logits
     _check_options(batch_size=batch_size)
     device = runtime.device()
     precision = precision or runtime.precision(device)
@@ -212,7 +224,7 @@ def run_through(
             inputs, batch_labels = _unpack(batch, device)
             amp = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(precision)
             with torch.autocast(device.type, dtype=amp, enabled=amp is not None):
-                outputs.append(_logits(_forward(model, inputs)).float().cpu())
+                outputs.append(read(_forward(model, inputs)).float().cpu())
             labels.append(batch_labels.cpu())
     finally:
         model.train(was_training)
@@ -273,8 +285,8 @@ class _Run:
         if not loss.isfinite() or not (norm.isfinite() or self.accelerator.mixed_precision == "fp16"):
             what = f"loss is {loss.item()}" if not loss.isfinite() else f"length of the gradient is {norm.item()}"
             raise FloatingPointError(
-                f"The {what} at step {self.step + 1}, learning rate {self.scheduler.get_last_lr()[0]:.2g}. The weights are "
-                "those before this step. Try a smaller lr or precision='fp32', and look for NaN in the inputs."
+                f"The {what} at step {self.step + 1}, learning rate {self.scheduler.get_last_lr()[0]:.2g}. The weights "
+                "are those before this step. Try a smaller lr or precision='fp32', and look for NaN in the inputs."
             )
         self.optimizer.step()
         self.optimizer.zero_grad()
@@ -304,7 +316,9 @@ class _Run:
             # Outside of the except clause, whose traceback would keep the failed step's tensors alive.
             self.micro_batch = size // 2
             self.optimizer.zero_grad()
-            print(f"Out of memory: going on in pieces of {self.micro_batch}; each step still learns from {len(labels)}.")
+            print(
+                f"Out of memory: going on in pieces of {self.micro_batch}; each step still learns from {len(labels)}."
+            )
 
     def end_epoch(self, metrics: Metrics | None, seconds: float) -> None:
         record = {"epoch": len(self.history.records) + 1, "loss": self.loss_sum / self.examples}
@@ -351,8 +365,8 @@ class _Saves:
             os.replace(unfinished, self.path)
         except OSError as error:
             raise OSError(
-                f"The run could not be saved in {self.path.parent} ({error.strerror}): free some space or choose another "
-                "checkpoint_dir. An earlier save there is still whole."
+                f"The run could not be saved in {self.path.parent} ({error.strerror}): free some space or choose "
+                "another checkpoint_dir. An earlier save there is still whole."
             ) from error
         finally:
             unfinished.unlink(missing_ok=True)
@@ -399,7 +413,9 @@ def _check_options(*, epochs=1, batch_size=1, warmup=0.0, save_every=None, saves
     if not 0 <= warmup < 1:
         raise ValueError(f"warmup={warmup} must be a share of all steps, 0 ≤ warmup < 1; 0.1 is usual.")
     if save_every is not None and (saves is None or save_every < 1):
-        raise ValueError(f"save_every={save_every} needs a checkpoint_dir to save in, and at least 1 step between saves.")
+        raise ValueError(
+            f"save_every={save_every} needs a checkpoint_dir to save in, and at least 1 step between saves."
+        )
 
 
 # ------------------------------------------------------------------------------------------------- batches
@@ -408,8 +424,8 @@ def _check_options(*, epochs=1, batch_size=1, warmup=0.0, save_every=None, saves
 class _Batches(Sampler):
     """Batches of a Dataset in an order that seed and epoch alone decide, texts of about the same length together.
 
-    Padding is wasted work. Sorted within pools of 50 batches, chosen at random, texts need hardly any; which batch comes
-    when stays random.
+    Padding is wasted work. Sorted within pools of 50 batches, chosen at random, texts need hardly any; which batch
+    comes when stays random.
     """
 
     def __init__(self, size: int, batch_size: int, seed: int, lengths: list[int] | None):
@@ -432,14 +448,18 @@ class _Batches(Sampler):
             yield batches[i]
 
 
-def _training_loader(data: Dataset | DataLoader, model: nn.Module, batch_size: int, seed: int, num_workers: int) -> DataLoader:
+def _training_loader(
+    data: Dataset | DataLoader, model: nn.Module, batch_size: int, seed: int, num_workers: int
+) -> DataLoader:
     if not len(data):
         raise ValueError("There is nothing to train on: the data set is empty.")
     if isinstance(data, DataLoader):
         return data
     batches = _Batches(len(data), batch_size, seed, _lengths(data))
     pin = runtime.device().type == "cuda"
-    return DataLoader(data, batch_sampler=batches, collate_fn=_collate_for(model), num_workers=num_workers, pin_memory=pin)
+    return DataLoader(
+        data, batch_sampler=batches, collate_fn=_collate_for(model), num_workers=num_workers, pin_memory=pin
+    )
 
 
 def _lengths(data: Dataset) -> list[int] | None:

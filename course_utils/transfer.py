@@ -1,4 +1,4 @@
-"""Turning a pretrained network into one for another task: heads, freezing, learning rates per layer, cached features."""
+"""Turning a pretrained network to another task: heads, freezing, learning rates per layer, cached features."""
 
 import re
 from typing import NamedTuple
@@ -84,8 +84,8 @@ def find_head(model: nn.Module) -> str:
             if linear:
                 return linear[-1]
     raise ValueError(
-        f"{type(model).__name__} has no classification head (looked for {', '.join(HEADS)}): load a class that has one, "
-        "such as BertForSequenceClassification or torchvision's resnet18."
+        f"{type(model).__name__} has no classification head (looked for {', '.join(HEADS)}): load a class with one, such "
+        "as BertForSequenceClassification or torchvision's resnet18."
     )
 
 
@@ -175,11 +175,11 @@ def embed(model: nn.Module, data, *, batch_size: int = 64) -> TensorDataset:
     """
     from course_utils.training import run_through  # at call time, because training imports this module
 
-    features = []
+    seen = {}
     head = model.get_submodule(find_head(model))
-    hook = head.register_forward_pre_hook(lambda module, inputs: features.append(inputs[0].float().cpu()))
+    hook = head.register_forward_pre_hook(lambda module, inputs: seen.update(features=inputs[0]))
     try:
-        _, labels = run_through(model, data, batch_size=batch_size)
+        features, labels = run_through(model, data, batch_size=batch_size, read=lambda outputs: seen["features"])
     finally:
         hook.remove()
-    return TensorDataset(torch.cat(features), labels)
+    return TensorDataset(features, labels)

@@ -1,10 +1,11 @@
-"""What all tests share: no network by default, tests of real data only where the data are, and no silent skips in CI."""
+"""What all tests share: no network by default, real data only where they are, and no silent skips in CI."""
 
 import os
 
 import pytest
 
 os.environ.setdefault("COURSE_SOURCE", "bundled")
+LEFT_OUT = pytest.StashKey[int]()
 
 
 def pytest_collection_modifyitems(config, items):
@@ -13,11 +14,12 @@ def pytest_collection_modifyitems(config, items):
         real = [item for item in items if item.get_closest_marker("real")]
         items[:] = [item for item in items if item not in real]
         config.hook.pytest_deselected(items=real)
+        config.stash[LEFT_OUT] = len(real)
 
 
 def pytest_terminal_summary(terminalreporter, exitstatus, config):
-    if deselected := len(terminalreporter.stats.get("deselected", [])):
-        terminalreporter.write_line(f"{deselected} tests of real data left out: COURSE_MIRROR names no copy of the data.")
+    if left_out := config.stash.get(LEFT_OUT, 0):
+        terminalreporter.write_line(f"{left_out} tests of real data left out: COURSE_MIRROR names no copy of it.")
 
 
 def pytest_sessionfinish(session, exitstatus):

