@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from importlib.resources import files
 
 import matplotlib.pyplot as plt
+import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
@@ -45,9 +46,7 @@ def plot_confusion(confusion: Sequence[Sequence[int]], classes: Sequence[str]) -
     from sklearn.metrics import ConfusionMatrixDisplay
 
     figure, ax = plt.subplots(figsize=(3.6, 3.2))
-    ConfusionMatrixDisplay([[int(n) for n in row] for row in confusion], display_labels=classes).plot(
-        ax=ax, colorbar=False
-    )
+    ConfusionMatrixDisplay(np.array(confusion), display_labels=classes).plot(ax=ax, colorbar=False)
     ax.grid(False)
     return figure
 

@@ -84,8 +84,8 @@ def find_head(model: nn.Module) -> str:
             if linear:
                 return linear[-1]
     raise ValueError(
-        f"{type(model).__name__} has no classification head (looked for {', '.join(HEADS)}): load a class with one, such "
-        "as BertForSequenceClassification or torchvision's resnet18."
+        f"{type(model).__name__} has no classification head (looked for {', '.join(HEADS)}): load a class with one, "
+        "such as BertForSequenceClassification or torchvision's resnet18."
     )
 
 

@@ -61,7 +61,7 @@ def pieces(text, size):
 
 
 def test_no_review_is_nearly_another_one(bundled):
-    """Jaccard similarity of character n-grams below 0.5, within and across splits; the same rule finds a made-up pair."""
+    """Jaccard similarity of character n-grams below 0.5, across splits and within; the rule finds a made-up pair."""
     language, reviews = bundled
     size = 2 if language == "zh" else 4
     grams = [pieces(text, size) for text in all_texts(reviews)]
@@ -89,7 +89,7 @@ def test_a_bag_of_words_finds_them_hard_but_not_hopeless(bundled):
 
 
 def test_the_files_hold_nothing_but_the_columns(bundled):
-    language, reviews = bundled
+    language, _ = bundled
     with (files("course_utils") / "bundled" / f"reviews_{language}.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     assert set(rows[0]) == {"split", "label", "domain", "difficulty", "text"}

@@ -110,7 +110,7 @@ def confident_mistakes(probabilities, labels, k):
 """,
     },
     "07-pair": {
-        "the same sentence twice": 'pair = ("What a delightful evening this was.", "What a delightful evening this was.")',
+        "the same sentence twice": 'pair = ("What a delightful evening it was.",) * 2',
         "two words differ": 'pair = ("What a delightful evening this was.", "What a dreadful morning this was.")',
         "one sentence is longer": 'pair = ("What a delightful evening this was.", "What an evening this was.")',
         "the wrong way round": 'pair = ("What a dreadful evening this was.", "What a delightful evening this was.")',
