@@ -10,7 +10,7 @@ HELPERS := $(shell find course_utils -type f ! -path '*/__pycache__/*')
 QUIET := HF_HUB_DISABLE_PROGRESS_BARS=1 TRANSFORMERS_VERBOSITY=error
 # Without a GPU the chapters train the bundled stand-ins: minutes instead of hours.
 ON_BEST_DEVICE := COURSE_SOURCE=$${COURSE_SOURCE:-$$($(PY) -c "import torch; print('auto' if torch.cuda.is_available() else 'bundled')")}
-JUPYTER_BOOK := $(PY) -m jupyter_book build
+JUPYTER_BOOK := .venv/bin/jupyter-book build
 
 .DELETE_ON_ERROR:
 .PHONY: help book html lab test execute clean

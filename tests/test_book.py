@@ -117,7 +117,7 @@ def test_publish_writes_the_address_everywhere_and_again(copy):
 
 
 @pytest.mark.parametrize(
-    "bad", ["models", "a_b/models", "-ada/models", "ada/", "https://github.com/ada/models", "ada/m m"]
+    "bad", ["models", "a_b/models", "ada-/models", "ada/", "https://github.com/ada/models", "ada/m m"]
 )
 def test_publish_refuses_what_is_no_repository_and_changes_nothing(copy, bad, capsys, monkeypatch):
     monkeypatch.chdir(copy)
