@@ -56,6 +56,7 @@ def trainer(model, train, tokenizer, *, bf16):
             per_device_train_batch_size=BATCH,
             learning_rate=LR,
             bf16=bf16,
+            use_cpu=runtime.device().type == "cpu",  # without it a bf16 run on a CPU is refused
             disable_tqdm=True,
             logging_strategy="no",
             save_strategy="no",

@@ -30,7 +30,7 @@ def plot_history(history) -> Figure:
         losses.plot(epochs, history["validation_loss"], marker="s", label="validation")
         losses.legend()
         axes[0, 1].plot(epochs, history["validation_accuracy"], marker="s", color="C1")
-        axes[0, 1].set(xlabel="epoch", ylabel="validation accuracy")
+        axes[0, 1].set(xlabel="epoch", ylabel="validation accuracy", ylim=(0, 1))
     for ax in axes.flat:
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     return figure
@@ -46,7 +46,7 @@ def plot_confusion(confusion: Sequence[Sequence[int]], classes: Sequence[str]) -
     from sklearn.metrics import ConfusionMatrixDisplay
 
     figure, ax = plt.subplots(figsize=(3.6, 3.2))
-    ConfusionMatrixDisplay(np.array(confusion), display_labels=classes).plot(ax=ax, colorbar=False)
+    ConfusionMatrixDisplay(np.array(confusion), display_labels=classes).plot(ax=ax, colorbar=False, cmap="Blues")
     ax.grid(False)
     return figure
 

@@ -130,10 +130,11 @@ def fit(
     try:
         while run.step < steps and not run.stopped(patience):
             epoch, done = divmod(run.step, len(loader))
-            batches.epoch = epoch
+            if isinstance(batches, _Batches):
+                batches.epoch = epoch
             torch.manual_seed(seed + epoch)  # the order, where a DataLoader of the caller's shuffles
             wrapped.train()
-            started = time.perf_counter()
+            started, earlier = time.perf_counter(), run.examples
             for batch in skip_first_batches(loader, done) if done else loader:
                 inputs, labels = _unpack(batch)
                 # Each step has a seed of its own, so that a resumed run draws the dropout of an uninterrupted one.
@@ -143,14 +144,16 @@ def fit(
                 bar.set_postfix(epoch=epoch + 1, loss=f"{run.loss_sum / run.examples:.3f}", refresh=False)
                 if save_every and run.step % save_every == 0 and run.step % len(loader):
                     saves.write()
+            rate = (run.examples - earlier) * accelerator.num_processes / (time.perf_counter() - started)
             metrics = _validate(model, validation, precision, accelerator) if validation is not None else None
-            run.end_epoch(metrics, time.perf_counter() - started)
+            run.end_epoch(metrics, rate)
             if saves:
                 saves.write()
     finally:
         bar.close()
         optimizer.zero_grad()
         accelerator.unwrap_model(wrapped, keep_fp32_wrapper=False)
+        vars(model).pop("_is_accelerate_prepared", None)  # so that the next fit, or a Trainer, prepares it again
     if run.best_weights is not None:
         model.load_state_dict(run.best_weights)
     return run.history
@@ -320,9 +323,9 @@ class _Run:
                 f"Out of memory: going on in pieces of {self.micro_batch}; each step still learns from {len(labels)}."
             )
 
-    def end_epoch(self, metrics: Metrics | None, seconds: float) -> None:
-        record = {"epoch": len(self.history.records) + 1, "loss": self.loss_sum / self.examples}
-        record["examples_per_second"] = self.examples * self.accelerator.num_processes / seconds
+    def end_epoch(self, metrics: Metrics | None, rate: float) -> None:
+        epoch = len(self.history.records) + 1
+        record = {"epoch": epoch, "loss": self.loss_sum / self.examples, "examples_per_second": rate}
         if metrics:
             record |= {f"validation_{k}": v for k, v in asdict(metrics).items() if k != "confusion"}
             score = (metrics.accuracy, -metrics.loss)
