@@ -53,7 +53,7 @@ test: $(INSTALLED)
 	$(JUPYTER_BOOK) . --all -W -n --keep-going --quiet
 
 execute: $(INSTALLED)
-	for notebook in $(NOTEBOOKS); do COURSE_SOURCE=bundled $(QUIET) $(PY) -m nbconvert --log-level WARN --to notebook --execute --inplace --ExecutePreprocessor.timeout=3600 $$notebook || exit; done
+	for notebook in $(NOTEBOOKS); do COURSE_SOURCE=bundled $(QUIET) $(PY) -m nbconvert --log-level WARN --to notebook --execute --inplace --ExecutePreprocessor.record_timing=False --ExecutePreprocessor.timeout=3600 $$notebook || exit; done
 
 clean:
 	rm -rf _build .venv
