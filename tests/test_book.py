@@ -141,13 +141,23 @@ def test_versions_stand_in_one_place():
     assert environment["dependencies"][-1] == {"pip": ["--editable .[all]"]}
 
 
-def test_chapter_7_quotes_the_recorded_accuracies():
-    results = json.loads((ROOT / "benchmarks/results/reviews_accuracy.json").read_text())["results"]
-    text = (ROOT / "book/en/07_sentiment_finetuning.ipynb").read_text(encoding="utf-8")
-    for name, title in (("real_en", "UCI, 1,000 labels"), ("bundled_en", "written for the course, 700 labels")):
-        r = results[name]
-        row = (
-            f"| {title} | {r['bag_of_words']:.2f} | {r['random_weights_mean']:.2f} ± {r['random_weights_sd']:.2f} "
-            f"| {r['fine_tuned_mean']:.2f} ± {r['fine_tuned_sd']:.2f} |"
-        )
-        assert row in text, row
+def recorded(name):
+    return json.loads((ROOT / f"benchmarks/results/{name}.json").read_text())["results"]
+
+
+@pytest.mark.parametrize("page", ["index.md", "07_sentiment_finetuning.ipynb"])
+@pytest.mark.parametrize(
+    ("result", "title"), [("real_en", "UCI, 1,000 labels"), ("bundled_en", "written for the course, 700 labels")]
+)
+def test_the_table_of_accuracies_quotes_the_recorded_ones(page, result, title):
+    r = recorded("reviews_accuracy")[result]
+    row = (
+        f"| {title} | {r['bag_of_words']:.2f} | {r['random_weights_mean']:.2f} ± {r['random_weights_sd']:.2f} "
+        f"| {r['fine_tuned_mean']:.2f} ± {r['fine_tuned_sd']:.2f} |"
+    )
+    assert row in (ROOT / "book/en" / page).read_text(encoding="utf-8")
+
+
+def test_how_much_longer_the_full_bert_takes_is_as_recorded():
+    times = recorded("finetune_text")["bert-base-uncased, times as long a step as its stand-in"]
+    assert f"about {times:.0f} times as long" in (ROOT / "course_utils/checkpoints.py").read_text(encoding="utf-8")
