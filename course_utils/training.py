@@ -118,6 +118,7 @@ def fit(
     loader = _training_loader(train, model, batch_size, seed, num_workers)
     batches = loader.batch_sampler
     groups = lr if isinstance(lr, list) else parameter_groups(model, lr, weight_decay=weight_decay)
+    attributes = set(vars(model))
     optimizer = torch.optim.AdamW(groups, fused=accelerator.device.type in ("cpu", "cuda"))
     wrapped, loader, optimizer = accelerator.prepare(model, loader, optimizer)
     steps = epochs * len(loader)
@@ -152,8 +153,9 @@ def fit(
     finally:
         bar.close()
         optimizer.zero_grad()
-        accelerator.unwrap_model(wrapped, keep_fp32_wrapper=False)
-        vars(model).pop("_is_accelerate_prepared", None)  # so that the next fit, or a Trainer, prepares it again
+        # accelerate's own undoing, unwrap_model, would take transformers' decorators off `forward` too
+        for name in set(vars(model)) - attributes:
+            delattr(model, name)
     if run.best_weights is not None:
         model.load_state_dict(run.best_weights)
     return run.history

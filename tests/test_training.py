@@ -97,10 +97,12 @@ def test_predictions_come_in_the_order_of_the_data_and_every_example_counts_once
     assert sum(map(sum, metrics.confusion)) == 30
 
 
-def test_the_model_comes_back_as_it_went_in():
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_the_model_comes_back_as_it_went_in(precision):
     model = tiny_bert()
-    fit(model, Texts(32), **OPTIONS | {"epochs": 1})
-    assert not hasattr(model.forward, "__wrapped__") and not hasattr(model, "_is_accelerate_prepared")
+    attributes = set(vars(model))
+    fit(model, Texts(32), **OPTIONS | {"epochs": 1}, precision=precision)
+    assert set(vars(model)) == attributes and model.forward.__func__ is BertForSequenceClassification.forward
     assert type(model) is BertForSequenceClassification
     assert all(p.grad is None for p in model.parameters())
     model.eval()
