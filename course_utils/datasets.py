@@ -283,7 +283,8 @@ def fetch(remote: Remote) -> Path:
                     return target
     except OSError as error:
         if error.errno == errno.ENOSPC:
-            partial.unlink(missing_ok=True)
+            for leftover in (partial, partial.with_suffix(".archive")):
+                leftover.unlink(missing_ok=True)
             raise OSError(
                 errno.ENOSPC,
                 f"The disk is full: {remote.path} does not fit in {cache_dir()}. Free some space, or set COURSE_CACHE "
