@@ -206,8 +206,8 @@ def test_fine_tuning_on_real_reviews_and_from_random_weights(monkeypatch, tmp_pa
     train, validation, test = (cu.tokenize(s, tokenizer) for s in (reviews.train, reviews.validation, reviews.test))
     cu.setup(seed=0)
     pretrained = BertForSequenceClassification.from_pretrained(folder)
-    cu.fit(pretrained, train, validation, epochs=3, lr=5e-5, progress=False)
+    cu.fit(pretrained, train, validation, epochs=3, lr=1e-4, progress=False)
     assert cu.evaluate(pretrained, test).accuracy >= 0.90
     scratch = BertForSequenceClassification(BertConfig.from_pretrained(folder))
-    cu.fit(scratch, train, validation, epochs=3, lr=5e-5, progress=False)
+    cu.fit(scratch, train, validation, epochs=3, lr=1e-4, progress=False)
     assert cu.evaluate(scratch, test).accuracy <= 0.80
