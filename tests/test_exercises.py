@@ -64,6 +64,6 @@ def test_the_empty_answer_is_refused(name):
 
 @pytest.mark.parametrize(("name", "why"), [(name, why) for name, answers in WRONG_ANSWERS.items() for why in answers])
 def test_a_wrong_answer_is_refused_with_a_hint(name, why):
-    with pytest.raises(AssertionError) as refusal:
+    with pytest.raises((AssertionError, IndexError)) as refusal:  # an answer may crash by itself, too
         grade(WRONG_ANSWERS[name][why], EXERCISES[name][1])
     assert len(str(refusal.value)) > 20

@@ -108,6 +108,24 @@ def confident_mistakes(probabilities, labels, k):
     wrong = (answer != labels).nonzero()[:, 0]
     return wrong[confidence[wrong].argsort(descending=True)][:k]
 """,
+        "returns a list of tensors": """
+def confident_mistakes(probabilities, labels, k):
+    confidence, answer = probabilities.max(dim=-1)
+    wrong = (answer != labels).nonzero()[:, 0]
+    return list(wrong[confidence[wrong].argsort(descending=True)][:k])
+""",
+        "loses a mistake that is alone": """
+def confident_mistakes(probabilities, labels, k):
+    confidence, answer = probabilities.max(dim=-1)
+    wrong = (answer != labels).nonzero().squeeze()
+    return wrong[confidence[wrong].argsort(descending=True)][:k].tolist()
+""",
+        "sorts by the probability of the true label": """
+def confident_mistakes(probabilities, labels, k):
+    wrong = (probabilities.argmax(dim=-1) != labels).nonzero()[:, 0]
+    true = probabilities[wrong, labels[wrong]]
+    return wrong[true.argsort()][:k].tolist()
+""",
     },
     "07-pair": {
         "the same sentence twice": 'pair = ("What a delightful evening it was.",) * 2',
