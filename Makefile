@@ -9,11 +9,11 @@ HELPERS := $(shell find course_utils -type f ! -path '*/__pycache__/*')
 # Progress bars and load reports differ from run to run: they stay out of stored outputs, and so out of what nbval compares.
 QUIET := HF_HUB_DISABLE_PROGRESS_BARS=1 TRANSFORMERS_VERBOSITY=error
 # Without a GPU the chapters train the bundled stand-ins: minutes instead of hours.
-ON_BEST_DEVICE := COURSE_SOURCE=$${COURSE_SOURCE:-$$($(PY) -c "import torch; print('auto' if torch.cuda.is_available() else 'bundled')")}
+ON_BEST_DEVICE = $(PY) -c "import torch; gpu = torch.cuda.is_available(); print('auto' if gpu else 'bundled', 'GPU' if gpu else 'CPU')"
 JUPYTER_BOOK := .venv/bin/jupyter-book build
 
 .DELETE_ON_ERROR:
-.PHONY: help book html lab test execute clean
+.PHONY: help book html lab test execute clean FORCE
 
 help:
 	@echo "make book     install, execute every chapter on this machine's best device, render to _build/html"
@@ -29,10 +29,15 @@ $(INSTALLED): pyproject.toml
 	$(PY) -m pip install --quiet --editable ".[all]"
 	@touch $@
 
-# A chapter is executed again when it, the helper package or the installation is newer than its executed copy.
-_build/executed/%.ipynb: %.ipynb $(HELPERS) $(INSTALLED)
+# Where chapters take checkpoints and data from, and the device; rewritten only when either changes.
+_build/source: $(INSTALLED) FORCE
 	@mkdir -p $(@D)
-	$(ON_BEST_DEVICE) $(QUIET) $(PY) -m nbconvert --log-level WARN --to notebook --execute --ExecutePreprocessor.timeout=3600 --output-dir $(@D) $<
+	@found="$${COURSE_SOURCE:-} $$($(ON_BEST_DEVICE))"; [ "$$(cat $@ 2>/dev/null)" = "$$found" ] || echo "$$found" > $@
+
+# A chapter is executed again when it, the helper package, the installation or the source is newer than its executed copy.
+_build/executed/%.ipynb: %.ipynb $(HELPERS) $(INSTALLED) _build/source
+	@mkdir -p $(@D)
+	COURSE_SOURCE=$$(set -- $$(cat _build/source); echo $$1) $(QUIET) $(PY) -m nbconvert --log-level WARN --to notebook --execute --ExecutePreprocessor.timeout=3600 --output-dir $(@D) $<
 
 book: $(EXECUTED)
 	tar cf - $(PAGES) | tar xf - -C _build/executed
@@ -50,7 +55,7 @@ test: $(INSTALLED)
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	COURSE_SOURCE=bundled $(QUIET) $(PY) -m pytest --nbval --nbval-current-env --nbval-sanitize-with tests/nbval_sanitize.cfg --nbval-cell-timeout 600 tests book
-	$(JUPYTER_BOOK) . --all -W -n --keep-going --quiet
+	$(JUPYTER_BOOK) . --all -W -n --keep-going --quiet --path-output _build/check
 
 execute: $(INSTALLED)
 	for notebook in $(NOTEBOOKS); do COURSE_SOURCE=bundled $(QUIET) $(PY) -m nbconvert --log-level WARN --to notebook --execute --inplace --ExecutePreprocessor.record_timing=False --ExecutePreprocessor.timeout=3600 $$notebook || exit; done

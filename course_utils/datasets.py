@@ -308,8 +308,9 @@ def _mirrors(path: str) -> list[str]:
 
 def _obtain(source: str, partial: Path, sha256: str) -> str | None:
     """Bring the file to `partial` and check its bytes; None where that worked, else what went wrong, in a few words."""
+    waiting = partial.with_suffix(".archive") if "#" in source else partial  # what a download goes on from
     for _ in range(ATTEMPTS):
-        kept = partial.stat().st_size if partial.exists() else 0
+        kept = waiting.stat().st_size if waiting.exists() else 0
         try:
             if not source.startswith(("http://", "https://")):
                 shutil.copyfile(source, partial)
@@ -323,8 +324,8 @@ def _obtain(source: str, partial: Path, sha256: str) -> str | None:
             status = error.response.status_code if error.response is not None else None
             failure = f"the server answered {status}" if status else f"the connection failed ({type(error).__name__})"
             if status == 416:  # what was kept from an earlier try is no beginning of this file: start anew
-                partial.unlink()
-            elif not partial.exists() or partial.stat().st_size <= kept:
+                waiting.unlink(missing_ok=True)
+            elif not waiting.exists() or waiting.stat().st_size <= kept:
                 return failure  # nothing came, so asking again would not help
         except (ValueError, KeyError, zipfile.BadZipFile, tarfile.TarError) as error:
             return str(error)

@@ -78,7 +78,7 @@ def source() -> str:
 
 @lru_cache
 def reachable(url: str) -> bool:
-    """Whether a server answers at this address, asked once a session and for at most PROBE_SECONDS.
+    """Whether a server has something at this address, asked once a session and for at most PROBE_SECONDS.
 
     A thread bounds the wait: behind some firewalls the name look-up, which no timeout covers, takes half a minute.
     """
@@ -88,7 +88,8 @@ def reachable(url: str) -> bool:
         import requests
 
         try:
-            answers.append(requests.head(url, timeout=PROBE_SECONDS, allow_redirects=True).status_code < 500)
+            # a firewall's page of refusal answers too, but not with 200
+            answers.append(requests.head(url, timeout=PROBE_SECONDS, allow_redirects=True).status_code == 200)
         except requests.RequestException:
             answers.append(False)
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator, skip_first_batches
-from accelerate.state import AcceleratorState
+from accelerate.state import AcceleratorState, GradientState
 from accelerate.utils import broadcast_object_list, set_seed
 from torch import nn
 from torch.nn import functional as F
@@ -94,8 +94,9 @@ def fit(
         patience: stop after this many epochs without a better validation accuracy; None: never.
         precision: "bf16", "fp16" or "fp32"; None: the fastest that the hardware computes natively.
         checkpoint_dir: where to save after each epoch. If it holds a save of this run, training goes on from there and
-            ends with the weights that it would have had without the interruption.
-        save_every: save also after each such number of steps.
+            ends with the weights that it would have had without the interruption. Several machines must share it.
+        save_every: save also after each such number of steps. (Random transforms of the data are drawn anew after an
+            interruption in mid-epoch, so that the weights are then as good, but not the same.)
         num_workers: processes that load data.
         seed: of the order of the examples and of dropout.
         progress: show a bar.
@@ -105,12 +106,14 @@ def fit(
 
     Raises:
         ValueError: an empty data set, a label outside the head, an impossible option, a damaged checkpoint_dir.
-        FloatingPointError: loss or gradient is NaN or infinite; the weights are those before that step.
+        FloatingPointError: loss or gradient is NaN or infinite; that step has changed no weight.
     """
-    _check_options(epochs=epochs, batch_size=batch_size, warmup=warmup, save_every=save_every, saves=checkpoint_dir)
+    _check_options(epochs, batch_size, precision, warmup, save_every, checkpoint_dir)
     AcceleratorState._reset_state()  # an earlier fit, or a Trainer, may have used another precision
-    precision = precision or runtime.precision(runtime.device())
-    accelerator = Accelerator(mixed_precision={"fp32": "no"}.get(precision, precision))
+    GradientState._reset_state()
+    device = runtime.device()
+    precision = precision or runtime.precision(device)
+    accelerator = Accelerator(cpu=device.type == "cpu", mixed_precision={"fp32": "no"}.get(precision, precision))
     set_seed(seed)
     model.to(accelerator.device)
     if any(isinstance(module, nn.Conv2d) for module in model.modules()):
@@ -118,40 +121,39 @@ def fit(
     loader = _training_loader(train, model, batch_size, seed, num_workers)
     batches = loader.batch_sampler
     groups = lr if isinstance(lr, list) else parameter_groups(model, lr, weight_decay=weight_decay)
-    attributes = set(vars(model))
     optimizer = torch.optim.AdamW(groups, fused=accelerator.device.type in ("cpu", "cuda"))
-    wrapped, loader, optimizer = accelerator.prepare(model, loader, optimizer)
-    steps = epochs * len(loader)
-    scheduler = get_linear_schedule_with_warmup(optimizer, round(warmup * steps), steps)
-
-    run = _Run(model, optimizer, scheduler, accelerator, History())
-    identity = {"seed": seed, "epochs": epochs, "steps_an_epoch": len(loader), "batch_size": batch_size}
-    saves = _Saves(checkpoint_dir, run, identity) if checkpoint_dir else None
-    bar = tqdm(total=steps, initial=run.step, desc="training", disable=not (progress and accelerator.is_main_process))
+    identity = {"epochs": epochs, "batch_size": batch_size, "seed": seed, "precision": precision, "warmup": warmup}
+    identity |= {"lr": [float(group["lr"]) for group in optimizer.param_groups], "max_grad_norm": max_grad_norm}
+    attributes = set(vars(model))
     try:
-        while run.step < steps and not run.stopped(patience):
-            epoch, done = divmod(run.step, len(loader))
-            if isinstance(batches, _Batches):
-                batches.epoch = epoch
-            torch.manual_seed(seed + epoch)  # the order, where a DataLoader of the caller's shuffles
-            wrapped.train()
-            started, earlier = time.perf_counter(), run.examples
-            for batch in skip_first_batches(loader, done) if done else loader:
-                inputs, labels = _unpack(batch)
-                # Each step has a seed of its own, so that a resumed run draws the dropout of an uninterrupted one.
-                torch.manual_seed(hash((seed, run.step, accelerator.process_index)) % 2**63)
-                run.learn(wrapped, inputs, labels, max_grad_norm)
-                bar.update()
-                bar.set_postfix(epoch=epoch + 1, loss=f"{run.loss_sum / run.examples:.3f}", refresh=False)
-                if save_every and run.step % save_every == 0 and run.step % len(loader):
+        wrapped, loader, optimizer = accelerator.prepare(model, loader, optimizer)
+        identity["steps_an_epoch"] = len(loader)
+        steps = epochs * len(loader)
+        scheduler = get_linear_schedule_with_warmup(optimizer, round(warmup * steps), steps)
+        run = _Run(model, optimizer, scheduler, accelerator, History())
+        saves = _Saves(checkpoint_dir, run, identity) if checkpoint_dir else None
+        silent = not (progress and accelerator.is_main_process)
+        with tqdm(total=steps, initial=run.step, desc="training", disable=silent) as bar:
+            while run.step < steps and not run.stopped(patience):
+                epoch, done = divmod(run.step, len(loader))
+                _order_by(batches, seed, epoch)
+                wrapped.train()
+                started, earlier = time.perf_counter(), run.examples
+                for batch in skip_first_batches(loader, done) if done else loader:
+                    inputs, labels = _unpack(batch)
+                    # Each step has a seed of its own, so that a resumed run draws an uninterrupted one's dropout.
+                    torch.manual_seed(hash((seed, run.step, accelerator.process_index)) % 2**63)
+                    run.learn(wrapped, inputs, labels, max_grad_norm)
+                    bar.update()
+                    bar.set_postfix(epoch=epoch + 1, loss=f"{run.loss_sum / run.examples:.3f}", refresh=False)
+                    if save_every and run.step % save_every == 0 and run.step % len(loader):
+                        saves.write()
+                rate = (run.examples - earlier) * accelerator.num_processes / (time.perf_counter() - started)
+                metrics = _validate(model, validation, precision, accelerator) if validation is not None else None
+                run.end_epoch(metrics, rate)
+                if saves:
                     saves.write()
-            rate = (run.examples - earlier) * accelerator.num_processes / (time.perf_counter() - started)
-            metrics = _validate(model, validation, precision, accelerator) if validation is not None else None
-            run.end_epoch(metrics, rate)
-            if saves:
-                saves.write()
     finally:
-        bar.close()
         optimizer.zero_grad()
         # accelerate's own undoing, unwrap_model, would take transformers' decorators off `forward` too
         for name in set(vars(model)) - attributes:
@@ -213,7 +215,7 @@ def run_through(
     Both are in the order of the data, although texts of about the same length are run together.
     """
     read = read or _logits
-    _check_options(batch_size=batch_size)
+    _check_options(batch_size=batch_size, precision=precision)
     device = runtime.device()
     precision = precision or runtime.precision(device)
     order = None
@@ -290,8 +292,9 @@ class _Run:
         if not loss.isfinite() or not (norm.isfinite() or self.accelerator.mixed_precision == "fp16"):
             what = f"loss is {loss.item()}" if not loss.isfinite() else f"length of the gradient is {norm.item()}"
             raise FloatingPointError(
-                f"The {what} at step {self.step + 1}, learning rate {self.scheduler.get_last_lr()[0]:.2g}. The weights "
-                "are those before this step. Try a smaller lr or precision='fp32', and look for NaN in the inputs."
+                f"The {what} at step {self.step + 1}, learning rate {self.scheduler.get_last_lr()[0]:.2g}. This step "
+                "has changed no weight (but the statistics of batch norm, if there is any). Try a smaller lr or "
+                "precision='fp32', and look for NaN in the inputs."
             )
         self.optimizer.step()
         self.optimizer.zero_grad()
@@ -327,6 +330,9 @@ class _Run:
 
     def end_epoch(self, metrics: Metrics | None, rate: float) -> None:
         epoch = len(self.history.records) + 1
+        if self.accelerator.num_processes > 1:
+            share = torch.tensor([self.loss_sum, float(self.examples)], device=self.accelerator.device)
+            self.loss_sum, self.examples = self.accelerator.reduce(share, "sum").tolist()
         record = {"epoch": epoch, "loss": self.loss_sum / self.examples, "examples_per_second": rate}
         if metrics:
             record |= {f"validation_{k}": v for k, v in asdict(metrics).items() if k != "confusion"}
@@ -378,17 +384,19 @@ class _Saves:
 
     def _read(self) -> None:
         try:
-            state = torch.load(self.path, map_location=self.run.accelerator.device, weights_only=True)
+            state = torch.load(self.path, map_location="cpu", weights_only=True)
             if state["identity"] != self.identity:
-                theirs = ", ".join(f"{k}={v}" for k, v in state["identity"].items())
-                ours = ", ".join(f"{k}={v}" for k, v in self.identity.items())
+                ours, theirs = self.identity, state["identity"]
+                differences = [
+                    f"{k}={theirs.get(k)} there, {v} here" for k, v in self.identity.items() if theirs.get(k) != v
+                ]
                 raise _OtherRun(
-                    f"{self.path} was saved by another run ({theirs}; this one has {ours}): give this run a "
-                    "checkpoint_dir of its own, or delete that one."
+                    f"{self.path} was saved by another run ({'; '.join(differences)}): give this run a checkpoint_dir of "
+                    "its own, or delete that one."
                 )
             for name, part in self.parts.items():
                 part.load_state_dict(state[name])
-        except _OtherRun:
+        except (_OtherRun, MemoryError, torch.OutOfMemoryError):
             raise
         except Exception as error:  # torch.load meets damage with many kinds of error
             reason = str(error).strip().split("\n")[0]
@@ -411,13 +419,15 @@ def _validate(model: nn.Module, data, precision: str, accelerator: Accelerator) 
     return broadcast_object_list(metrics)[0]
 
 
-def _check_options(*, epochs=1, batch_size=1, warmup=0.0, save_every=None, saves=None) -> None:
+def _check_options(epochs=1, batch_size=1, precision=None, warmup=0.0, save_every=None, checkpoint_dir=None) -> None:
     for name, value in (("epochs", epochs), ("batch_size", batch_size)):
         if not isinstance(value, int) or value < 1:
             raise ValueError(f"{name}={value} must be a whole number of at least 1, for example {name}=16.")
     if not 0 <= warmup < 1:
         raise ValueError(f"warmup={warmup} must be a share of all steps, 0 ≤ warmup < 1; 0.1 is usual.")
-    if save_every is not None and (saves is None or save_every < 1):
+    if precision not in (None, "bf16", "fp16", "fp32"):
+        raise ValueError(f"precision={precision!r} must be 'bf16', 'fp16', 'fp32' or None for the hardware's own.")
+    if save_every is not None and (checkpoint_dir is None or save_every < 1):
         raise ValueError(
             f"save_every={save_every} needs a checkpoint_dir to save in, and at least 1 step between saves."
         )
@@ -430,7 +440,8 @@ class _Batches(Sampler):
     """Batches of a Dataset in an order that seed and epoch alone decide, texts of about the same length together.
 
     Padding is wasted work. Sorted within pools of 50 batches, chosen at random, texts need hardly any; which batch
-    comes when stays random.
+    comes when stays random. A smaller batch comes last: anywhere else, accelerate would drop batches beside it when it
+    deals them out to several processes.
     """
 
     def __init__(self, size: int, batch_size: int, seed: int, lengths: list[int] | None):
@@ -449,8 +460,18 @@ class _Batches(Sampler):
             pools = (order[i : i + pool] for i in range(0, self.size, pool))
             order = [i for pool in pools for i in sorted(pool, key=self.lengths.__getitem__)]
         batches = [order[i : i + self.batch_size] for i in range(0, self.size, self.batch_size)]
-        for i in torch.randperm(len(batches), generator=generator).tolist():
+        full = self.size // self.batch_size
+        for i in [*torch.randperm(full, generator=generator).tolist(), *range(full, len(batches))]:
             yield batches[i]
+
+
+def _order_by(batches, seed: int, epoch: int) -> None:
+    """Make the order of an epoch's batches depend on seed and epoch alone, in a DataLoader of the caller's too."""
+    if isinstance(batches, _Batches):
+        batches.epoch = epoch
+    torch.manual_seed(seed + epoch)
+    if (generator := getattr(getattr(batches, "sampler", None), "generator", None)) is not None:
+        generator.manual_seed(seed + epoch)
 
 
 def _training_loader(

@@ -149,7 +149,7 @@ def parameter_groups(
         below_head = len(layers) - 1 - layers.index(_layer_of(name))
         rate = lr * layer_decay ** (below_head - 1) if below_head else (lr if head_lr is None else head_lr)
         decay = weight_decay if parameter.ndim > 1 else 0.0
-        groups.setdefault((rate, decay), []).append(parameter)
+        groups.setdefault((float(rate), decay), []).append(parameter)  # no NumPy float: saves hold plain numbers
     if not groups:
         raise ValueError("Every parameter is frozen: unfreeze the head, or replace it with replace_head.")
     return [{"params": params, "lr": rate, "weight_decay": decay} for (rate, decay), params in groups.items()]

@@ -251,6 +251,10 @@ def test_a_member_of_an_archive_serves_as_the_file(server, cache):
     assert fetch(remote(server, "archive.zip#a folder/file.bin")).read_bytes() == CONTENT
     with pytest.raises(DownloadError, match="no such file"):
         fetch(remote(server, "archive.zip#another", sha256="0" * 64))
+    # an archive that had come whole before a session was killed
+    (cache / "folder/file.bin").unlink()
+    (cache / ".partial" / f"{SHA256}.archive").write_bytes(server.archive)
+    assert fetch(remote(server, "archive.zip#a folder/file.bin")).read_bytes() == CONTENT
     assert [p.name for p in (cache / ".partial").iterdir() if p.suffix != ".lock"] == []
 
 
