@@ -387,12 +387,11 @@ class _Saves:
             state = torch.load(self.path, map_location="cpu", weights_only=True)
             if state["identity"] != self.identity:
                 ours, theirs = self.identity, state["identity"]
-                differences = [
-                    f"{k}={theirs.get(k)} there, {v} here" for k, v in self.identity.items() if theirs.get(k) != v
-                ]
+                differing = [k for k in ours if theirs.get(k) != ours[k]]
+                differences = [f"{k}={theirs.get(k)} there, {ours[k]} here" for k in differing]
                 raise _OtherRun(
-                    f"{self.path} was saved by another run ({'; '.join(differences)}): give this run a checkpoint_dir of "
-                    "its own, or delete that one."
+                    f"{self.path} was saved by another run ({'; '.join(differences)}): give this run a "
+                    "checkpoint_dir of its own, or delete that one."
                 )
             for name, part in self.parts.items():
                 part.load_state_dict(state[name])
