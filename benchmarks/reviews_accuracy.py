@@ -31,14 +31,14 @@ def bag_of_words(reviews, language):
 
 
 def fine_tuned(reviews, folder, seed, pretrained, options):
-    runtime = cu.setup(seed)
+    cu.setup(seed)
     tokenizer = BertTokenizer.from_pretrained(folder)
     if pretrained:
         model = BertForSequenceClassification.from_pretrained(folder)
     else:
         model = BertForSequenceClassification(BertConfig.from_pretrained(folder))
     train, validation, test = (cu.tokenize(s, tokenizer) for s in (reviews.train, reviews.validation, reviews.test))
-    cu.fit(model, train, validation, batch_size=16, seed=runtime.seed, **options)
+    cu.fit(model, train, validation, batch_size=16, seed=seed, **options)
     return cu.evaluate(model, test).accuracy
 
 

@@ -405,7 +405,7 @@ class _Saves:
             ) from error
         for name in self.NUMBERS:
             setattr(self.run, name, state[name])
-        self.run.history.__init__(**state["history"])
+        self.run.history = History(**state["history"])
 
 
 class _OtherRun(ValueError):
