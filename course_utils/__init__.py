@@ -7,12 +7,14 @@ from importlib import import_module
 
 _MODULES = {
     "runtime": ["Runtime", "setup"],
-    "checkpoints": ["checkpoint"],
-    "datasets": ["Reviews", "Split", "load_reviews", "tokenize"],
+    "checkpoints": ["checkpoint", "vision_model"],
+    "datasets": ["Reviews", "Split", "load_cifar10", "load_pokemon", "load_reviews", "tokenize"],
+    "pictures": ["PictureError", "PictureSplits", "Pictures", "load_folder", "read_picture"],
+    "creatures": ["creatures"],
     "transfer": ["count_parameters", "embed", "freeze", "parameter_groups", "replace_head", "unfreeze"],
     "training": ["History", "Metrics", "evaluate", "fit", "predict"],
-    "plots": ["plot_confusion", "plot_scores", "use_course_style"],
-    "widgets": ["try_it"],
+    "plots": ["plot_confusion", "plot_pictures", "plot_scores", "plot_scores_by", "use_course_style"],
+    "widgets": ["flip_through", "try_it"],
 }
 _HOME = {name: module for module, names in _MODULES.items() for name in names}
 __all__ = [*_MODULES, *_HOME]

@@ -1,11 +1,18 @@
-"""Where pretrained weights come from: the Hugging Face Hub, or a bundled stand-in that needs no network."""
+"""Where pretrained weights come from: the Hub, torchvision, or a bundled stand-in that needs no network."""
 
-from functools import lru_cache
+from functools import lru_cache, partial
+from importlib.resources import files
 from importlib.util import find_spec
 from pathlib import Path
 
 import pooch
+import torch
 from huggingface_hub import constants, try_to_load_from_cache
+from safetensors.torch import load_file, save_file
+from torch import nn
+from torchvision.models import Weights, get_model, get_model_weights
+from torchvision.models.resnet import BasicBlock, ResNet
+from torchvision.transforms._presets import ImageClassification
 
 from course_utils import runtime
 
@@ -102,3 +109,84 @@ STAND_INS = {
         _minilm,
     ),
 }
+
+
+# --------------------------------------------------------------------------------------------------- vision
+
+VISION_MODELS = (
+    "resnet18",
+    "resnet50",
+    "vgg16",
+    "inception_v3",
+    "mobilenet_v3_small",
+    "mobilenet_v3_large",
+    "vit_b_16",
+)
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of RGB in [0, 1]
+CIFAR_CLASSES = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
+# Small networks for pictures of 64 px, trained by recipes/pretrain_resnet.py; their weights come with the course.
+CIFAR_NETWORKS = {
+    "resnet10-cifar10": partial(ResNet, BasicBlock, [1, 1, 1, 1], num_classes=10),
+    "mobilenet-cifar10": partial(get_model, "mobilenet_v3_small", num_classes=10),
+}
+
+
+def vision_model(name: str, pretrained: bool = True) -> tuple[nn.Module, Weights]:
+    """A torchvision classifier and the weights' own description: preprocessing, and the names of the classes.
+
+    Where torchvision's weights can be had (in TORCH_HOME, else from the network, as COURSE_SOURCE allows), they are
+    what ``torchvision.models.get_model(name, weights="DEFAULT")`` loads. Elsewhere a small network trained on CIFAR-10
+    stands in, and a line says so.
+
+    Args:
+        name: one of VISION_MODELS, or of CIFAR_NETWORKS.
+        pretrained: False gives the same network with random weights, for comparison.
+
+    Returns:
+        (model, weights): `weights.transforms()` turns a PIL picture into what the model takes, a float32 tensor of
+        shape (3, side, side); `weights.meta["categories"]` names the outputs.
+
+    Raises:
+        ValueError: the name is unknown, or the stand-in's file is damaged.
+        ConnectionError: COURSE_SOURCE is ``hub`` and the weights are neither on this machine nor within reach.
+    """
+    if name not in (*VISION_MODELS, *CIFAR_NETWORKS):
+        known = ", ".join((*VISION_MODELS, *CIFAR_NETWORKS))
+        raise ValueError(f"Unknown vision model {name!r}: the course uses {known}.")
+    source = runtime.source()
+    stand_in = name if name in CIFAR_NETWORKS else VISION_STAND_INS.get(name, "resnet10-cifar10")
+    if name in VISION_MODELS and source != "bundled":
+        weights = get_model_weights(name).DEFAULT
+        file = Path(torch.hub.get_dir()) / "checkpoints" / Path(weights.url).name
+        if file.exists() or runtime.reachable(weights.url):
+            return get_model(name, weights=weights if pretrained else None), weights
+        if source == "hub":
+            raise ConnectionError(
+                f"COURSE_SOURCE=hub, but {weights.url} does not answer and {file} does not exist: check the network, "
+                "put the file there, or set COURSE_SOURCE=bundled."
+            )
+    if name in VISION_MODELS:
+        print(f"{name} → bundled stand-in: {stand_in}, 10 classes, 64 px")
+    model = CIFAR_NETWORKS[stand_in]()
+    if pretrained:
+        folder = files("course_utils") / "bundled" / stand_in
+        verified(folder, {"model.safetensors": CIFAR_SHA256[stand_in]}, remedy="install the course's package again")
+        model.load_state_dict({key: value.float() for key, value in load_file(folder / "model.safetensors").items()})
+    return model, cifar_weights(stand_in)
+
+
+def cifar_weights(name: str) -> Weights:
+    """How the bundled networks want their pictures, and the names of their classes, in torchvision's own form."""
+    meta = {"categories": CIFAR_CLASSES, "num_params": None, "recipe": "recipes/pretrain_resnet.py"}
+    return Weights(name, partial(ImageClassification, crop_size=64, resize_size=64), meta)
+
+
+def save_fp16(model: nn.Module, path: Path) -> None:
+    """Save weight matrices in half precision, and the few numbers of normalisation layers and biases in full."""
+    state = {key: value.detach().cpu().contiguous() for key, value in model.state_dict().items()}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_file({key: value.half() if value.ndim > 1 else value for key, value in state.items()}, path)
+
+
+VISION_STAND_INS = {"mobilenet_v3_small": "mobilenet-cifar10", "mobilenet_v3_large": "mobilenet-cifar10"}
+CIFAR_SHA256 = {"resnet10-cifar10": "a138fce2e918d43b1d0149a3cc97897bb8dac364f688f2b632a7662a761941ad", "mobilenet-cifar10": ""}

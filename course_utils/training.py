@@ -83,7 +83,8 @@ def fit(
 
     Args:
         model: returns logits of shape (N, classes), or an object with `.logits`; changed in place.
-        train: a map-style Dataset or a DataLoader, of dicts with ``labels`` or of (input, label) pairs.
+        train: a map-style Dataset or a DataLoader, of dicts with ``labels`` or of (input, label) pairs. A Dataset's
+            own `set_epoch`, if it has one, is called with 0, 1, … as each epoch begins.
         validation: the same, for choosing the best epoch; without it the last epoch's weights stay.
         epochs: passes over `train`.
         lr: peak learning rate, or optimizer groups with their own (see `transfer.parameter_groups`).
@@ -95,8 +96,8 @@ def fit(
         precision: "bf16", "fp16" or "fp32"; None: the fastest that the hardware computes natively.
         checkpoint_dir: where to save after each epoch. If it holds a save of this run, training goes on from there and
             ends with the weights that it would have had without the interruption. Several machines must share it.
-        save_every: save also after each such number of steps. (Random transforms of the data are drawn anew after an
-            interruption in mid-epoch, so that the weights are then as good, but not the same.)
+        save_every: save also after each such number of steps. (In a DataLoader of the caller's, random transforms are
+            drawn anew after an interruption in mid-epoch: the weights are then as good, but not the same.)
         num_workers: processes that load data.
         seed: of the order of the examples and of dropout.
         progress: show a bar.
@@ -119,7 +120,7 @@ def fit(
     if any(isinstance(module, nn.Conv2d) for module in model.modules()):
         model.to(memory_format=torch.channels_last)  # the layout in which convolutions are fastest
     loader = _training_loader(train, model, batch_size, seed, num_workers)
-    batches = loader.batch_sampler
+    data, batches = loader.dataset, loader.batch_sampler
     groups = lr if isinstance(lr, list) else parameter_groups(model, lr, weight_decay=weight_decay)
     optimizer = torch.optim.AdamW(groups, fused=accelerator.device.type in ("cpu", "cuda"))
     identity = {"epochs": epochs, "batch_size": batch_size, "seed": seed, "precision": precision, "warmup": warmup}
@@ -136,7 +137,7 @@ def fit(
         with tqdm(total=steps, initial=run.step, desc="training", disable=silent) as bar:
             while run.step < steps and not run.stopped(patience):
                 epoch, done = divmod(run.step, len(loader))
-                _order_by(batches, seed, epoch)
+                _order_by(data, batches, seed, epoch)
                 wrapped.train()
                 started, earlier = time.perf_counter(), run.examples
                 for batch in skip_first_batches(loader, done) if done else loader:
@@ -464,10 +465,28 @@ class _Batches(Sampler):
             yield batches[i]
 
 
-def _order_by(batches, seed: int, epoch: int) -> None:
-    """Make the order of an epoch's batches depend on seed and epoch alone, in a DataLoader of the caller's too."""
-    if isinstance(batches, _Batches):
-        batches.epoch = epoch
+class _SeededExamples(Dataset):
+    """Examples whose random transforms draw the same whichever process loads them, before or after an interruption."""
+
+    def __init__(self, data: Dataset, seed: int):
+        self.data, self.seed, self.epoch = data, seed, 0
+
+    def __len__(self):
+        return len(self.data)
+
+    def __getitem__(self, index: int):
+        # not torch.manual_seed, which seeds every device: that takes longer than many a transform
+        torch.default_generator.manual_seed(hash((self.seed, self.epoch, index)) % 2**63)
+        return self.data[index]
+
+
+def _order_by(data, batches, seed: int, epoch: int) -> None:
+    """Make an epoch's batches depend on seed and epoch alone: their order in a DataLoader of the caller's too."""
+    if isinstance(data, _SeededExamples):
+        data.epoch = batches.epoch = epoch
+        data = data.data
+    if hasattr(data, "set_epoch"):
+        data.set_epoch(epoch)
     torch.manual_seed(seed + epoch)
     if (generator := getattr(getattr(batches, "sampler", None), "generator", None)) is not None:
         generator.manual_seed(seed + epoch)
@@ -482,6 +501,7 @@ def _training_loader(
         return data
     batches = _Batches(len(data), batch_size, seed, _lengths(data))
     pin = runtime.device().type == "cuda"
+    data = _SeededExamples(data, seed)
     return DataLoader(
         data, batch_sampler=batches, collate_fn=_collate_for(model), num_workers=num_workers, pin_memory=pin
     )

@@ -1,8 +1,11 @@
 """Widgets that also show something on the static page, where there is no kernel. They use core ipywidgets (7.7 on)."""
 
-from collections.abc import Callable, Sequence
+import io
+from collections.abc import Callable, Mapping, Sequence
 
 import ipywidgets
+from matplotlib.figure import Figure
+from PIL import Image
 
 
 def try_it(answer: Callable[[str], str], examples: Sequence[str]) -> ipywidgets.VBox:
@@ -31,3 +34,45 @@ def try_it(answer: Callable[[str], str], examples: Sequence[str]) -> ipywidgets.
         shelf.set_title(i, example)
     note = ipywidgets.HTML("<small>The field needs a running kernel; the examples below open without one.</small>")
     return ipywidgets.VBox([field, result, note, shelf])
+
+
+def flip_through(pictures: Mapping[str, Image.Image | Figure], *, width: int = 320) -> ipywidgets.VBox:
+    """Pictures under a slider, one at a time. The browser itself does the flipping, so it works without a kernel.
+
+    Args:
+        pictures: title → PIL picture or matplotlib figure (which is closed), in the order of the slider.
+        width: of a picture on the page, in CSS pixels.
+
+    Returns:
+        The widget; as a cell's last expression it is displayed.
+    """
+    if not pictures:
+        raise ValueError("There is nothing to flip through: give at least one picture.")
+    pages = [
+        ipywidgets.VBox([
+            ipywidgets.HTML(f"<b>{title}</b>"),
+            ipywidgets.Image(value=_png(picture), format="png", layout=ipywidgets.Layout(width=f"{width}px")),
+        ])
+        for title, picture in pictures.items()
+    ]  # fmt: skip
+    book = ipywidgets.Accordion(pages)  # it can be told which of its pages is open, without a kernel
+    for i, title in enumerate(pictures):
+        book.set_title(i, title)
+    book.selected_index = 0
+    slider = ipywidgets.IntSlider(0, 0, len(pages) - 1, readout=False, layout=ipywidgets.Layout(width=f"{width}px"))
+    link = ipywidgets.jslink((slider, "value"), (book, "selected_index"))
+    box = ipywidgets.VBox([slider, book])
+    box.link = link  # kept alive with the widget
+    return box
+
+
+def _png(picture: Image.Image | Figure) -> bytes:
+    file = io.BytesIO()
+    if isinstance(picture, Figure):
+        import matplotlib.pyplot as plt
+
+        picture.savefig(file, format="png", dpi=100)
+        plt.close(picture)
+    else:
+        picture.save(file, "PNG", optimize=True)
+    return file.getvalue()

@@ -6,7 +6,7 @@ from pathlib import Path
 import nbformat
 import pytest
 import torch
-from wrong_answers import WRONG_ANSWERS
+from wrong_answers import NAMES, WRONG_ANSWERS
 
 NOTEBOOKS = sorted((Path(__file__).parents[1] / "book").glob("**/*.ipynb"))
 
@@ -35,12 +35,11 @@ def stub(solution):
     )
 
 
-def grade(answer, test):
-    """Run an answer and its test as a notebook would, with what the chapter defines before the exercise."""
-    dreadful = {"dreadful": 0.1, "filthy": 0.2}
-    names = {"torch": torch, "p_positive": lambda text: min(dreadful.get(word.lower(), 0.9) for word in text.split())}
+def grade(name, answer):
+    """Run an answer and the exercise's test as a notebook would, with what the chapter defines before it."""
+    names = {"torch": torch, **NAMES[name[:2]]}
     exec(answer, names)
-    exec(test, names)
+    exec(EXERCISES[name][1], names)
 
 
 def test_each_exercise_has_a_list_of_wrong_answers():
@@ -50,20 +49,19 @@ def test_each_exercise_has_a_list_of_wrong_answers():
 
 @pytest.mark.parametrize("name", EXERCISES)
 def test_the_solution_is_accepted(name):
-    solution, test = EXERCISES[name]
+    solution, _ = EXERCISES[name]
     assert "# BEGIN SOLUTION" in solution and "# END SOLUTION" in solution
-    grade(solution, test)
+    grade(name, solution)
 
 
 @pytest.mark.parametrize("name", EXERCISES)
 def test_the_empty_answer_is_refused(name):
-    solution, test = EXERCISES[name]
     with pytest.raises((NotImplementedError, NameError)):
-        grade(stub(solution), test)
+        grade(name, stub(EXERCISES[name][0]))
 
 
 @pytest.mark.parametrize(("name", "why"), [(name, why) for name, answers in WRONG_ANSWERS.items() for why in answers])
 def test_a_wrong_answer_is_refused_with_a_hint(name, why):
     with pytest.raises((AssertionError, IndexError)) as refusal:  # an answer may crash by itself, too
-        grade(WRONG_ANSWERS[name][why], EXERCISES[name][1])
+        grade(name, WRONG_ANSWERS[name][why])
     assert len(str(refusal.value)) > 20
