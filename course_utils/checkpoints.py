@@ -189,4 +189,7 @@ def save_fp16(model: nn.Module, path: Path) -> None:
 
 
 VISION_STAND_INS = {"mobilenet_v3_small": "mobilenet-cifar10", "mobilenet_v3_large": "mobilenet-cifar10"}
-CIFAR_SHA256 = {"resnet10-cifar10": "a138fce2e918d43b1d0149a3cc97897bb8dac364f688f2b632a7662a761941ad", "mobilenet-cifar10": ""}
+CIFAR_SHA256 = {
+    "resnet10-cifar10": "a138fce2e918d43b1d0149a3cc97897bb8dac364f688f2b632a7662a761941ad",
+    "mobilenet-cifar10": "",
+}

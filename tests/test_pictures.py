@@ -1,0 +1,241 @@
+"""Pictures: whatever the file, an upright RGB picture or one clear sentence; splits that fit together."""
+
+import io
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torchvision.datasets import ImageFolder
+from torchvision.models import resnet18
+
+from course_utils.datasets import CIFAR10, Remote, load_cifar10, load_pokemon
+from course_utils.pictures import PictureError, Pictures, PictureSplits, load_folder, read_picture
+from course_utils.training import fit
+
+
+def picture(width=32, height=24, color="red", mode="RGB"):
+    return Image.new(mode, (width, height), color)
+
+
+def encoded(image, form="PNG", **options):
+    file = io.BytesIO()
+    image.save(file, form, **options)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("image", "form", "expected"),
+    [
+        (picture(), "JPEG", (254, 0, 0)),
+        (picture(mode="L", color=128), "PNG", (128, 128, 128)),
+        (picture(mode="LA", color=(128, 0)), "PNG", (255, 255, 255)),
+        (picture(mode="RGBA", color=(255, 0, 0, 0)), "PNG", (255, 255, 255)),
+        (picture(mode="RGBA", color=(0, 0, 0, 51)), "PNG", (204, 204, 204)),
+        (picture(mode="CMYK", color=(0, 255, 255, 0)), "TIFF", (255, 0, 0)),
+        (picture(mode="1", color=1), "PNG", (255, 255, 255)),
+        (Image.fromarray(np.full((24, 32), 0x8000, np.uint16)), "PNG", (128, 128, 128)),
+        (picture().convert("P"), "GIF", (255, 0, 0)),
+    ],
+    ids=lambda value: getattr(value, "mode", None),
+)
+def test_every_kind_of_picture_becomes_what_a_person_sees(image, form, expected):
+    read = read_picture(encoded(image, form))
+    assert read.mode == "RGB" and read.size == (32, 24)
+    assert np.abs(np.array(read.getpixel((5, 5))) - expected).max() <= 1
+
+
+def test_a_palette_with_a_transparent_colour_gets_a_white_background():
+    image = picture(color="red").quantize(4)
+    assert read_picture(encoded(image)).getpixel((0, 0)) == (255, 0, 0)
+    see_through = encoded(image, transparency=image.getpixel((0, 0)))
+    assert read_picture(see_through).getpixel((0, 0)) == (255, 255, 255)
+
+
+def test_a_picture_that_the_camera_turned_is_turned_back():
+    exif = Image.Exif()
+    exif[0x0112] = 6  # orientation: the camera was turned by a quarter
+    assert read_picture(encoded(picture(32, 24), "JPEG", exif=exif)).size == (24, 32)
+
+
+def broken_files():
+    whole = encoded(Image.effect_noise((64, 64), 80).convert("RGB"), "JPEG")
+    return {
+        "truncated": (whole[: len(whole) // 2], "will not decode"),
+        "empty": (b"", "it is no picture"),
+        "text": (b"<html>404</html>", "it is no picture"),
+        "png_cut_in_its_header": (encoded(picture())[:20], "will not decode"),
+        "one_pixel": (encoded(picture(1, 1)), "has only 1×1 pixels"),
+        "thin": (encoded(picture(500, 2)), "has only 500×2 pixels"),
+        "bomb": (encoded(picture(20_000, 20_000, 0, "1")), "pixels than is safe|far more pixels"),
+        "large": (encoded(picture(10_000, 10_000, 0, "1")), "has 10000×10000 pixels, more than is safe"),
+    }
+
+
+@pytest.mark.parametrize(("name", "content", "message"), [(k, *v) for k, v in broken_files().items()])
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
+def test_a_file_that_is_no_usable_picture_is_named_with_the_reason(tmp_path, name, content, message):
+    path = tmp_path / f"{name}.png"
+    path.write_bytes(content)
+    with pytest.raises(PictureError, match=message) as refusal:
+        read_picture(path)
+    assert str(path) in str(refusal.value)
+    with pytest.raises(PictureError, match=message):
+        read_picture(content)
+
+
+def test_a_missing_file_stays_a_missing_file(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        read_picture(tmp_path / "nothing.png")
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for name, color in (("cat", "red"), ("dog", "blue")):
+        for i in range(3):
+            path = tmp_path / name / f"{i}.png"
+            path.parent.mkdir(exist_ok=True)
+            path.write_bytes(encoded(picture(40 + i, 40, color)))
+    return tmp_path
+
+
+def test_a_folder_of_ones_own_reads_as_torchvisions_imagefolder(folder):
+    theirs = ImageFolder(folder)
+    (folder / ".ipynb_checkpoints").mkdir()  # which ImageFolder would take for a class
+    ours = load_folder(folder)
+    assert ours.classes == theirs.classes == ["cat", "dog"]
+    for (picture_a, label_a), (picture_b, label_b) in zip(ours, theirs, strict=True):
+        assert label_a == label_b and picture_a.tobytes() == picture_b.tobytes()
+
+
+def test_a_class_folder_without_pictures_is_named(folder):
+    (folder / "emu").mkdir()
+    with pytest.raises(ValueError, match="No pictures in .*emu: add some, or delete it"):
+        load_folder(folder)
+    with pytest.raises(FileNotFoundError, match="has no folders"):
+        load_folder(folder / "emu")
+
+
+def test_a_damaged_picture_is_fatal_or_a_counted_skip(folder, capsys):
+    (folder / "cat" / "1.png").write_bytes(b"no picture")
+    pictures = load_folder(folder)
+    with pytest.raises(PictureError, match=r"cat.1\.png will not decode"):
+        pictures.in_memory(32)
+    rest = pictures.in_memory(32, damaged="skip")
+    assert len(rest) == 5 and rest.labels == [0, 0, 1, 1, 1]
+    assert "1 of 6 pictures left out" in capsys.readouterr().out
+    with pytest.raises(ValueError, match="damaged='drop' must be 'raise' or 'skip'"):
+        pictures.in_memory(32, damaged="drop")
+
+
+def test_pictures_in_memory_are_shrunk_to_their_shorter_side_and_never_enlarged():
+    pictures = Pictures([picture(400, 200), picture(20, 60)], [0, 0], ["one"]).in_memory(100)
+    assert [p.size for p, _ in pictures] == [(200, 100), (20, 60)]
+
+
+def test_another_transform_leaves_the_first_as_it_is():
+    pictures = Pictures([picture()], [0], ["one"])
+    sized = pictures.with_transform(lambda p: p.size)
+    assert sized[0] == ((32, 24), 0) and pictures[0][0].size == (32, 24)
+    assert sized.subset([0, 0]).labels == [0, 0] and sized.subset([0])[0] == ((32, 24), 0)
+
+
+def test_pictures_and_labels_of_unequal_number_are_refused():
+    with pytest.raises(ValueError, match="2 pictures but 1 labels"):
+        Pictures([picture(), picture()], [0], ["one"])
+
+
+def test_a_class_that_only_the_test_has_is_named():
+    def some(classes):
+        return Pictures([picture()], [0], classes)
+
+    with pytest.raises(ValueError, match="owl: a class to be tested that no training picture shows"):
+        PictureSplits("own", some(["cat", "dog"]), some(["cat", "dog"]), some(["cat", "dog", "owl"]))
+    with pytest.raises(ValueError, match="another order"):
+        PictureSplits("own", some(["cat", "dog"]), some(["dog", "cat"]), some(["cat", "dog"]))
+
+
+def test_pictures_without_a_transform_say_what_is_missing():
+    pictures = Pictures([picture()] * 4, [0, 1, 0, 1], ["one", "two"])
+    with pytest.raises(TypeError, match=r"with_transform\(weights\.transforms\(\)\)"):
+        fit(resnet18(num_classes=2), pictures, epochs=1, progress=False)
+
+
+def test_more_classes_than_the_head_has_are_named():
+    generator = torch.Generator().manual_seed(0)
+    data = [(torch.randn(3, 32, 32, generator=generator), label) for label in (0, 1, 7, 1)]
+    with pytest.raises(ValueError, match="The head has 2 classes, 0 to 1, but the data has the label 7"):
+        fit(resnet18(num_classes=2), data, epochs=1, progress=False)
+
+
+# ---------------------------------------------------------------------------------------------- data sets
+
+
+@pytest.mark.parametrize(("load", "classes"), [(load_pokemon, 5), (lambda: load_cifar10(4, validation=2, test=2), 10)])
+def test_without_a_network_creatures_stand_in_and_say_so(load, classes, capsys, monkeypatch):
+    monkeypatch.setenv("COURSE_SOURCE", "bundled")
+    splits = load()
+    assert "→ bundled stand-in: creatures drawn by this course" in capsys.readouterr().out
+    assert len(splits.classes) == classes and splits.train[0][0].mode == "RGB"
+
+
+@pytest.mark.parametrize("wrong", [{"per_class": 0}, {"per_class": 4950}, {"test": 1001}, {"validation": -1}])
+def test_more_pictures_than_cifar10_has_are_refused(wrong):
+    with pytest.raises(ValueError, match="CIFAR-10 has 5,000 pictures of each class"):
+        load_cifar10(**wrong)
+
+
+def write_mirror(folder, path, content):
+    target = folder / path
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_bytes(content)
+
+
+def test_a_file_with_other_bytes_than_the_manifest_says_is_named(cache, tmp_path, monkeypatch):
+    from course_utils import datasets
+
+    monkeypatch.setenv("COURSE_SOURCE", "hub")
+    monkeypatch.setenv("COURSE_MIRROR", str(tmp_path / "mirror"))
+    write_mirror(tmp_path / "mirror", "pokemon5/a.png", encoded(picture()))
+    wrong = Remote("pokemon5/a.png", "0" * 64, ())
+    with pytest.raises(datasets.DownloadError, match=r"pokemon5/a\.png could not be had.*instead of 000.*was deleted"):
+        datasets.fetch_all([wrong])
+    assert not (cache / "pokemon5/a.png").exists()
+
+
+def test_a_repacked_archive_with_the_same_members_is_accepted(cache, tmp_path, monkeypatch):
+    import zipfile
+
+    from course_utils import datasets
+
+    sums = set()
+    for level in (0, 9):
+        path = tmp_path / f"{level}.zip"
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=level) as archive:
+            for name in ("x/train/cat/1.jpg", "x/test/cat/1.jpg"):
+                archive.writestr(name, b"A" * 1000 + name.encode())
+        sums.add(datasets._checksum(path, Remote("p.zip", "", (), repacked=True)))
+    assert len(sums) == 1
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("x/train/cat/2.jpg", b"B")
+    assert datasets._checksum(path, Remote("p.zip", "", (), repacked=True)) not in sums
+
+
+@pytest.mark.real
+def test_the_real_pokemon_are_600_whole_pictures(cache_of_real_data):
+    splits = load_pokemon()
+    assert splits.name == "Pokémon" and splits.classes == ["bulbasaur", "charmander", "mewtwo", "pikachu", "squirtle"]
+    for split, each in ((splits.train, 72), (splits.validation, 24), (splits.test, 24)):
+        assert [split.labels.count(label) for label in range(5)] == [each] * 5
+        assert len(split.in_memory(32)) == 5 * each  # every file decodes
+
+
+@pytest.mark.real
+def test_the_real_cifar10_is_whole(cache_of_real_data):
+    splits = load_cifar10(3, validation=2, test=4)
+    assert splits.classes[0] == "airplane" and splits.train[0][0].size == (32, 32)
+    assert [len(s) for s in (splits.train, splits.validation, splits.test)] == [30, 20, 40]
+    assert load_cifar10(2, validation=1, test=1).train.sources == [
+        s for i, s in enumerate(splits.train.sources) if i % 3 < 2
+    ]
+    assert CIFAR10.repacked
