@@ -10,7 +10,7 @@ _MODULES = {
     "checkpoints": ["checkpoint", "vision_model"],
     "datasets": ["Reviews", "Split", "load_cifar10", "load_pokemon", "load_reviews", "tokenize"],
     "pictures": ["PictureError", "PictureSplits", "Pictures", "load_folder", "read_picture"],
-    "creatures": ["creatures"],
+    "drawings": ["creatures"],
     "transfer": ["count_parameters", "embed", "freeze", "parameter_groups", "replace_head", "unfreeze"],
     "training": ["History", "Metrics", "evaluate", "fit", "predict"],
     "plots": ["plot_confusion", "plot_pictures", "plot_scores", "plot_scores_by", "use_course_style"],

@@ -124,22 +124,19 @@ VISION_MODELS = (
 )
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of RGB in [0, 1]
 CIFAR_CLASSES = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
-# Small networks for pictures of 64 px, trained by recipes/pretrain_resnet.py; their weights come with the course.
-CIFAR_NETWORKS = {
-    "resnet10-cifar10": partial(ResNet, BasicBlock, [1, 1, 1, 1], num_classes=10),
-    "mobilenet-cifar10": partial(get_model, "mobilenet_v3_small", num_classes=10),
-}
+# What stands in for them: a small ResNet for pictures of 64 px, trained by recipes/pretrain_resnet.py.
+RESNET10 = "resnet10-cifar10"
 
 
 def vision_model(name: str, pretrained: bool = True) -> tuple[nn.Module, Weights]:
     """A torchvision classifier and the weights' own description: preprocessing, and the names of the classes.
 
     Where torchvision's weights can be had (in TORCH_HOME, else from the network, as COURSE_SOURCE allows), they are
-    what ``torchvision.models.get_model(name, weights="DEFAULT")`` loads. Elsewhere a small network trained on CIFAR-10
-    stands in, and a line says so.
+    what ``torchvision.models.get_model(name, weights="DEFAULT")`` loads. Elsewhere `resnet10-cifar10`, a small network
+    trained on CIFAR-10, stands in, and a line says so.
 
     Args:
-        name: one of VISION_MODELS, or of CIFAR_NETWORKS.
+        name: one of VISION_MODELS, or ``"resnet10-cifar10"``.
         pretrained: False gives the same network with random weights, for comparison.
 
     Returns:
@@ -150,12 +147,11 @@ def vision_model(name: str, pretrained: bool = True) -> tuple[nn.Module, Weights
         ValueError: the name is unknown, or the stand-in's file is damaged.
         ConnectionError: COURSE_SOURCE is ``hub`` and the weights are neither on this machine nor within reach.
     """
-    if name not in (*VISION_MODELS, *CIFAR_NETWORKS):
-        known = ", ".join((*VISION_MODELS, *CIFAR_NETWORKS))
+    if name not in (*VISION_MODELS, RESNET10):
+        known = ", ".join((*VISION_MODELS, RESNET10))
         raise ValueError(f"Unknown vision model {name!r}: the course uses {known}.")
     source = runtime.source()
-    stand_in = name if name in CIFAR_NETWORKS else VISION_STAND_INS.get(name, "resnet10-cifar10")
-    if name in VISION_MODELS and source != "bundled":
+    if name != RESNET10 and source != "bundled":
         weights = get_model_weights(name).DEFAULT
         file = Path(torch.hub.get_dir()) / "checkpoints" / Path(weights.url).name
         if file.exists() or runtime.reachable(weights.url):
@@ -165,20 +161,19 @@ def vision_model(name: str, pretrained: bool = True) -> tuple[nn.Module, Weights
                 f"COURSE_SOURCE=hub, but {weights.url} does not answer and {file} does not exist: check the network, "
                 "put the file there, or set COURSE_SOURCE=bundled."
             )
-    if name in VISION_MODELS:
-        print(f"{name} → bundled stand-in: {stand_in}, 10 classes, 64 px")
-    model = CIFAR_NETWORKS[stand_in]()
+    if name != RESNET10:
+        print(f"{name} → bundled stand-in: {RESNET10}, trained on CIFAR-10: 10 classes, 64 px")
+    model = resnet10()
     if pretrained:
-        folder = files("course_utils") / "bundled" / stand_in
-        verified(folder, {"model.safetensors": CIFAR_SHA256[stand_in]}, remedy="install the course's package again")
+        folder = Path(str(files("course_utils") / "bundled" / RESNET10))
+        verified(folder, {"model.safetensors": RESNET10_SHA256}, remedy="install the course's package again")
         model.load_state_dict({key: value.float() for key, value in load_file(folder / "model.safetensors").items()})
-    return model, cifar_weights(stand_in)
+    return model, RESNET10_WEIGHTS
 
 
-def cifar_weights(name: str) -> Weights:
-    """How the bundled networks want their pictures, and the names of their classes, in torchvision's own form."""
-    meta = {"categories": CIFAR_CLASSES, "num_params": None, "recipe": "recipes/pretrain_resnet.py"}
-    return Weights(name, partial(ImageClassification, crop_size=64, resize_size=64), meta)
+def resnet10() -> nn.Module:
+    """torchvision's ResNet with one block a stage, for ten classes, with random weights."""
+    return ResNet(BasicBlock, [1, 1, 1, 1], num_classes=10)
 
 
 def save_fp16(model: nn.Module, path: Path) -> None:
@@ -188,8 +183,10 @@ def save_fp16(model: nn.Module, path: Path) -> None:
     save_file({key: value.half() if value.ndim > 1 else value for key, value in state.items()}, path)
 
 
-VISION_STAND_INS = {"mobilenet_v3_small": "mobilenet-cifar10", "mobilenet_v3_large": "mobilenet-cifar10"}
-CIFAR_SHA256 = {
-    "resnet10-cifar10": "a138fce2e918d43b1d0149a3cc97897bb8dac364f688f2b632a7662a761941ad",
-    "mobilenet-cifar10": "",
-}
+RESNET10_SHA256 = "c8e4b74e13c53d0b19e9b94dcfa52ac930e29f28bd7e284c78b00be5d1a97621"
+# torchvision's own form of saying how a network wants its pictures, and what its outputs mean
+RESNET10_WEIGHTS = Weights(
+    "course_utils/bundled/resnet10-cifar10/model.safetensors",
+    partial(ImageClassification, crop_size=64, resize_size=64),
+    {"categories": CIFAR_CLASSES, "num_params": 4_910_922, "recipe": "recipes/pretrain_resnet.py"},
+)

@@ -23,7 +23,7 @@ from torch.utils.data import Dataset
 from tqdm.auto import tqdm
 
 from course_utils import runtime
-from course_utils.creatures import creatures
+from course_utils.drawings import creatures
 from course_utils.pictures import Pictures, PictureSplits
 
 TIMEOUT = (5, 30)  # seconds to connect, and between two pieces of an answer

@@ -19,7 +19,7 @@ from torch.nn import functional as F
 from torch.utils.data import Dataset
 from torchvision.transforms.v2.functional import pil_to_tensor
 
-from course_utils.checkpoints import CIFAR_NETWORKS, IMAGENET_MEAN, IMAGENET_STD, cifar_weights, save_fp16
+from course_utils.checkpoints import IMAGENET_MEAN, IMAGENET_STD, RESNET10_WEIGHTS, resnet10, save_fp16
 from course_utils.datasets import load_cifar10
 from course_utils.training import evaluate, fit
 
@@ -62,22 +62,21 @@ def size_by_epoch(epochs: int) -> list[int]:
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--network", choices=CIFAR_NETWORKS, default="resnet10-cifar10")
-    parser.add_argument("--epochs", type=int, default=24)
+    parser.add_argument("--epochs", type=int, default=18)
     parser.add_argument("--batch-size", type=int, default=128)
     parser.add_argument("--lr", type=float, default=2e-3)
     parser.add_argument("--weight-decay", type=float, default=0.1)
     parser.add_argument("--per-class", type=int, default=5000, help="training pictures a class; fewer for a trial")
     parser.add_argument("--num-workers", type=int, default=0, help="processes that load data: a few, beside a GPU")
-    parser.add_argument("--out", type=Path, help="folder for the weights and their record")
+    parser.add_argument("--out", type=Path, default=Path("_build/recipes/resnet10-cifar10"))
     options = parser.parse_args()
-    out = options.out or Path("_build/recipes") / options.network
+    out = options.out
 
     cifar = load_cifar10(options.per_class, validation=0)
     pictures = torch.stack([pil_to_tensor(picture) for picture, _ in cifar.train])
     data = AugmentedPictures(pictures, cifar.train.labels, size_by_epoch(options.epochs))
     torch.manual_seed(0)
-    model = CIFAR_NETWORKS[options.network]()
+    model = resnet10()
     started = time.perf_counter()
     history = fit(
         model, data, epochs=options.epochs, lr=options.lr, batch_size=options.batch_size,
@@ -87,7 +86,7 @@ def main():
     if not PartialState().is_main_process:
         return
     save_fp16(model, out / "model.safetensors")
-    metrics = evaluate(model, cifar.test.with_transform(cifar_weights(options.network).transforms()))
+    metrics = evaluate(model, cifar.test.with_transform(RESNET10_WEIGHTS.transforms()))
     record = {"test_accuracy": metrics.accuracy, "test_loss": metrics.loss, "minutes": minutes}
     record |= {"history": history.records, "options": {k: v for k, v in vars(options).items() if k != "out"}}
     (out / "record.json").write_text(json.dumps(record, indent=2) + "\n")
