@@ -1,6 +1,7 @@
 """What all tests share: no network by default, real data only where they are, and no silent skips in CI."""
 
 import os
+from pathlib import Path
 
 import pytest
 
@@ -39,6 +40,9 @@ def cache(tmp_path, monkeypatch):
 
 @pytest.fixture
 def cache_of_real_data(tmp_path, monkeypatch):
-    """An empty cache, filled from COURSE_MIRROR, and no stand-ins."""
+    """An empty cache, filled from COURSE_MIRROR, its ResNet-18, and no stand-ins."""
     monkeypatch.setenv("COURSE_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("COURSE_SOURCE", "hub")
+    weights = Path(os.environ["COURSE_MIRROR"]) / "torch-home"
+    if weights.is_dir():
+        monkeypatch.setenv("TORCH_HOME", str(weights))

@@ -15,9 +15,11 @@ from course_utils.transfer import count_parameters, embed, find_head, freeze, pa
 TINY = BertConfig(vocab_size=40, hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=32)
 VISION = {
     "resnet18": "fc",
+    "resnet50": "fc",
     "vgg16": "classifier.6",
     "inception_v3": "fc",
     "mobilenet_v3_small": "classifier.3",
+    "mobilenet_v3_large": "classifier.3",
     "vit_b_16": "heads.head",
 }
 
@@ -153,3 +155,14 @@ def test_berts_features_are_what_its_head_sees():
     assert isinstance(model.classifier, nn.Linear) and not model.classifier._forward_pre_hooks
     assert torch.cdist(features, features)[0, 1:].min() > 0.1  # so different that a wrong order would show
     torch.testing.assert_close(model.classifier(features), predict(model, data, precision="fp32"), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["mobilenet_v3_small", "inception_v3"])
+def test_features_and_head_together_are_the_model(name):
+    torch.manual_seed(0)
+    model = replace_head(getattr(models, name)(weights=None), 3)
+    side = 75 if name == "inception_v3" else 32
+    data = [(torch.randn(3, side, side), label) for label in (0, 1, 2)]
+    features = embed(model, data).tensors[0]
+    head = model.get_submodule(find_head(model))
+    torch.testing.assert_close(head(features), predict(model, data, precision="fp32"), rtol=1e-3, atol=1e-4)

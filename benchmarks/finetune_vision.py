@@ -1,0 +1,123 @@
+"""Training ResNet-18 on pictures of 128 px: the documents' float32 loop beside `cu.fit`, and what feeds them.
+
+    python benchmarks/finetune_vision.py [--pictures 256] [--out benchmarks/results/finetune_vision.json]
+
+Both train the same network from random weights on the same drawn pictures, 32 at a time, after a warm-up. Beside them:
+pictures a second of loading alone (as the chapters do it: decoded once, then crop, flip and normalisation), and of
+training alone on one batch that lies ready; loading must not be the bottleneck. Last, five epochs of a head on cached
+features (`cu.embed`) against five in which a frozen backbone computes them anew.
+"""
+
+import argparse
+import copy
+import time
+
+import torch
+from common import record
+from torch import nn
+from torch.utils.data import DataLoader
+from torchvision.models import resnet18
+from torchvision.transforms import v2
+
+import course_utils as cu
+from course_utils import runtime
+
+BATCH, SIDE, CLASSES = 32, 128, 10
+
+
+def synchronize():
+    if runtime.device().type == "cuda":
+        torch.cuda.synchronize()
+
+
+def seconds_of(action) -> float:
+    synchronize()
+    started = time.perf_counter()
+    action()
+    synchronize()
+    return time.perf_counter() - started
+
+
+def documents_loop(model: nn.Module, data) -> None:
+    """Document 002's way: float32, SGD with a learning rate of 0.01, the default layout of memory."""
+    device = runtime.device()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+    model.to(device).train()
+    for pictures, labels in DataLoader(data, BATCH, shuffle=True):
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(model(pictures.to(device)), labels.to(device)).backward()
+        optimizer.step()
+
+
+def fit(model: nn.Module, data, epochs: int = 1) -> None:
+    cu.fit(model, data, epochs=epochs, lr=1e-3, batch_size=BATCH, progress=False)
+
+
+def pictures_per_second(train, data) -> float:
+    model = resnet18(num_classes=CLASSES)
+    train(model, torch.utils.data.Subset(data, range(2 * BATCH)))  # warm-up
+    return len(data) / seconds_of(lambda: train(model, data))
+
+
+def step_alone(data) -> float:
+    """Pictures a second of the steps that `fit` takes, on a batch that lies ready."""
+    device = runtime.device()
+    model = resnet18(num_classes=CLASSES).to(device, memory_format=torch.channels_last).train()
+    optimizer = torch.optim.AdamW(model.parameters(), fused=True)
+    pictures, labels = next(iter(DataLoader(data, BATCH)))
+    pictures, labels = pictures.to(device, memory_format=torch.channels_last), labels.to(device)
+    half = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(runtime.precision(device))
+
+    def step():
+        with torch.autocast(device.type, dtype=half, enabled=half is not None):
+            logits = model(pictures)
+        nn.functional.cross_entropy(logits.float(), labels).backward()
+        optimizer.step()
+        optimizer.zero_grad()
+
+    step()
+    return 5 * BATCH / seconds_of(lambda: [step() for _ in range(5)])
+
+
+def head_on_cached_features(data) -> dict:
+    """Five epochs of a head: on features computed once, against on those of a frozen backbone, computed anew."""
+    torch.manual_seed(0)
+    model = cu.freeze(resnet18(num_classes=CLASSES))
+    cu.unfreeze(model.fc)
+    head = copy.deepcopy(model.fc)
+    features = []
+    once = seconds_of(lambda: features.append(cu.embed(model, data)))
+    cached = seconds_of(lambda: fit(head, features[0], 5))
+    anew = seconds_of(lambda: fit(model, data, 5))
+    return {
+        "computing the features once, seconds": once,
+        "five epochs on cached features, seconds": cached,
+        "five epochs computing them anew, seconds": anew,
+        "cached features are times as fast, features given": anew / cached,
+        "cached features are times as fast, computing them included": anew / (once + cached),
+        "largest difference of the two heads' weights": (head.weight - model.fc.weight.cpu()).abs().max().item(),
+    }
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--pictures", type=int, default=320)
+    parser.add_argument("--out", help="write the results to this JSON file")
+    options = parser.parse_args()
+    cu.setup(seed=0)
+    to_tensor = [v2.ToImage(), v2.ToDtype(torch.float32, scale=True), v2.Normalize([0.5] * 3, [0.25] * 3)]
+    training = v2.Compose([v2.RandomResizedCrop(SIDE, scale=(0.5, 1)), v2.RandomHorizontalFlip(), *to_tensor])
+    drawn = cu.creatures(options.pictures // CLASSES, validation=1, test=1, species=CLASSES, size=SIDE * 5 // 4).train
+    data = drawn.in_memory(SIDE * 5 // 4).with_transform(training)
+    rates = {
+        "the documents' float32 loop": pictures_per_second(documents_loop, data),
+        "cu.fit": pictures_per_second(fit, data),
+        "loading alone": len(data) / seconds_of(lambda: list(DataLoader(data, BATCH))),
+        "steps of cu.fit alone": step_alone(data),
+    }
+    results = {"pictures": len(data), "side": SIDE, "batch": BATCH, "pictures_per_second": rates}
+    results["cu.fit is times as fast as the documents' loop"] = rates["cu.fit"] / rates["the documents' float32 loop"]
+    results["loading is times as fast as training"] = rates["loading alone"] / rates["steps of cu.fit alone"]
+    plain = v2.Compose([v2.Resize((SIDE, SIDE)), *to_tensor])  # the same features in each epoch
+    results["head"] = head_on_cached_features(data.with_transform(plain))
+    record(results, options.out)

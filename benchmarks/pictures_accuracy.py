@@ -1,0 +1,127 @@
+"""What pretraining is worth on pictures: fine-tuned, and the same network from random weights; three seeds each.
+
+    COURSE_MIRROR=… TORCH_HOME=… python benchmarks/pictures_accuracy.py [--only TASK …] [--seeds N] [--out FILE]
+
+Tasks: `creatures` (drawn; resnet10-cifar10), and where the real pictures and an ImageNet ResNet-18 can be had,
+`pokemon` (all 360 training pictures), `pokemon_20` (20 a class) and `cifar10` (100 a class). Both networks get the
+same pictures, augmentation and epochs. The ResNet-18 in TORCH_HOME need not be torchvision's own: --weights names it.
+Results of earlier calls in FILE are kept, so that the tasks can be measured one by one.
+"""
+
+import argparse
+import json
+import os
+import statistics
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from common import record
+from sklearn.linear_model import LogisticRegression
+from torchvision.transforms import v2
+
+import course_utils as cu
+
+
+@dataclass(frozen=True)
+class Task:
+    """Which pictures, at which size, and how the network is trained on them."""
+
+    source: str
+    network: str
+    per_class: int
+    side: int  # pixels
+    epochs: int
+    lr: float
+    batch_size: int = 16
+    scratch_lr: float = 1e-3  # random weights bear larger steps
+
+
+TASKS = {
+    "creatures": Task("creatures", "resnet10-cifar10", per_class=20, side=64, epochs=20, lr=1e-3),
+    "pokemon": Task("pokemon", "resnet18", per_class=72, side=160, epochs=10, lr=5e-4),
+    "pokemon_20": Task("pokemon", "resnet18", per_class=20, side=160, epochs=20, lr=5e-4),
+    "cifar10": Task("cifar10", "resnet18", per_class=100, side=128, epochs=6, lr=5e-4),
+}
+
+
+def load(task: Task) -> cu.PictureSplits:
+    os.environ["COURSE_SOURCE"] = "bundled" if task.source == "creatures" else "hub"
+    if task.source == "creatures":
+        return cu.creatures(task.per_class, validation=10, test=50, species=10, size=task.side)
+    if task.source == "cifar10":
+        return cu.load_cifar10(task.per_class, test=200)
+    pictures = cu.load_pokemon()
+    labels = np.array(pictures.train.labels)
+    chosen = [i for label in range(5) for i in np.flatnonzero(labels == label)[: task.per_class]]
+    return cu.PictureSplits(pictures.name, pictures.train.subset(chosen), pictures.validation, pictures.test)
+
+
+def transforms(task: Task):
+    """For training: another crop, mirrored at random. For testing: the whole picture, squeezed into a square."""
+    to_tensor = [v2.ToImage(), v2.ToDtype(torch.float32, scale=True)]
+    to_tensor.append(v2.Normalize((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
+    smallest = 0.5 if task.source == "pokemon" else 0.7
+    crop = v2.RandomResizedCrop(task.side, scale=(smallest, 1))
+    training = v2.Compose([crop, v2.RandomHorizontalFlip(), *to_tensor])
+    return training, v2.Compose([v2.Resize((task.side, task.side)), *to_tensor])
+
+
+def prepared(task: Task, splits: cu.PictureSplits):
+    """Training and test pictures, decoded once."""
+    training, testing = transforms(task)
+    larger = task.side * 5 // 4
+    train, test = splits.train.in_memory(larger), splits.test.in_memory(larger)
+    return train.with_transform(training), test.with_transform(testing)
+
+
+def accuracy(task: Task, train, test, seed: int, pretrained: bool) -> float:
+    """Train one network, without any choice on the way, and test it once."""
+    cu.setup(seed)
+    model, _ = cu.vision_model(task.network, pretrained)
+    cu.replace_head(model, len(train.classes))
+    lr = task.lr if pretrained else task.scratch_lr
+    cu.fit(model, train, epochs=task.epochs, lr=lr, batch_size=task.batch_size, seed=seed, progress=False)
+    return cu.evaluate(model, test).accuracy
+
+
+def colours_alone(splits: cu.PictureSplits) -> float:
+    """Test accuracy of a logistic regression on 8 × 8 × 8 colour histograms."""
+
+    def histograms(pictures):
+        bins = [np.array(picture.resize((64, 64))) // 32 for picture, _ in pictures]
+        return np.stack([np.bincount((b @ [64, 8, 1]).ravel(), minlength=512) / 4096 for b in bins])
+
+    model = LogisticRegression(C=100, max_iter=2000).fit(histograms(splits.train), splits.train.labels)
+    return float(model.score(histograms(splits.test), splits.test.labels))
+
+
+def measure(name: str, seeds: int, weights: str) -> dict:
+    task = TASKS[name]
+    splits = load(task)
+    train, test = prepared(task, splits)
+    row = {"pictures": splits.name, "network": task.network if name == "creatures" else weights, **vars(task)}
+    row |= {"train": len(train), "test": len(test), "colour_histogram": colours_alone(splits)}
+    for arm, pretrained in (("fine_tuned", True), ("random_weights", False)):
+        row[arm] = []
+        for seed in range(seeds):
+            row[arm].append(accuracy(task, train, test, seed, pretrained))
+            print(name, arm, seed, row[arm][-1], flush=True)
+        row[f"{arm}_mean"] = statistics.mean(row[arm])
+        row[f"{arm}_sd"] = statistics.stdev(row[arm]) if seeds > 1 else None
+    return row
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", nargs="+", choices=TASKS, default=list(TASKS))
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--weights", default="resnet18", help="what to call the ResNet-18 in TORCH_HOME")
+    parser.add_argument("--out", help="write the results to this JSON file")
+    options = parser.parse_args()
+    known = Path(options.out) if options.out else None
+    results = json.loads(known.read_text())["results"] if known and known.exists() else {}
+    for name in options.only:
+        results[name] = measure(name, options.seeds, options.weights)
+        record(results, options.out)
