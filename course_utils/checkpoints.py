@@ -183,7 +183,7 @@ def save_fp16(model: nn.Module, path: Path) -> None:
     save_file({key: value.half() if value.ndim > 1 else value for key, value in state.items()}, path)
 
 
-RESNET10_SHA256 = "c8e4b74e13c53d0b19e9b94dcfa52ac930e29f28bd7e284c78b00be5d1a97621"
+RESNET10_SHA256 = "bfa912723db0fb676a440be781548c226335886d94fbd172f693be4aa1e780de"
 # torchvision's own form of saying how a network wants its pictures, and what its outputs mean
 RESNET10_WEIGHTS = Weights(
     "course_utils/bundled/resnet10-cifar10/model.safetensors",
