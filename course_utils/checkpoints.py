@@ -162,7 +162,8 @@ def vision_model(name: str, pretrained: bool = True) -> tuple[nn.Module, Weights
                 "put the file there, or set COURSE_SOURCE=bundled."
             )
     if name != RESNET10:
-        print(f"{name} → bundled stand-in: {RESNET10}, trained on CIFAR-10: 10 classes, 64 px")
+        weights_are = "trained on CIFAR-10" if pretrained else "with random weights"
+        print(f"{name} → bundled stand-in: {RESNET10}, {weights_are}: 10 classes, 64 px")
     model = resnet10()
     if pretrained:
         folder = Path(str(files("course_utils") / "bundled" / RESNET10))

@@ -156,3 +156,38 @@ def test_the_table_of_accuracies_quotes_the_recorded_ones(page, result, title):
 def test_how_much_longer_the_full_bert_takes_is_as_recorded():
     times = recorded("finetune_text")["bert-base-uncased, times as long a step as its stand-in"]
     assert f"about {times:.0f} times as long" in (ROOT / "course_utils/checkpoints.py").read_text(encoding="utf-8")
+
+
+PICTURES = {
+    "cifar10": "CIFAR-10, 100 labels a class",
+    "pokemon_20": "Pokémon, 20 labels a class",
+    "pokemon": "Pokémon, 72 labels a class",
+    "creatures": "drawn creatures, 20 labels a class",
+}
+
+
+@pytest.mark.parametrize(
+    ("page", "tasks"),
+    [
+        ("index.md", list(PICTURES)),
+        ("09_resnet_cifar10.ipynb", ["cifar10", "creatures"]),
+        ("10_pokemon.ipynb", ["pokemon_20", "pokemon", "creatures"]),
+    ],
+)
+def test_the_tables_of_pictures_quote_the_recorded_figures(page, tasks):
+    def cell(row, arm):
+        spread = f" ± {row[f'{arm}_sd']:.2f}" if len(row[arm]) > 1 else " (one seed)"
+        return f"{row[f'{arm}_mean']:.2f}{spread}"
+
+    text = (ROOT / "book/en" / page).read_text(encoding="utf-8")
+    for task in tasks:
+        row = recorded("pictures_accuracy")[task]
+        arms = " | ".join(cell(row, arm) for arm in ("random_weights", "fine_tuned"))
+        assert f"| {PICTURES[task]} | {row['colour_histogram']:.2f} | {arms} |" in text
+    assert "TODO" not in text
+
+
+def test_pretraining_is_worth_on_the_creatures_what_was_promised():
+    creatures = recorded("pictures_accuracy")["creatures"]
+    assert len(creatures["fine_tuned"]) == 3
+    assert creatures["fine_tuned_mean"] >= creatures["random_weights_mean"] + 0.10

@@ -18,7 +18,7 @@ def test_pictures_are_flipped_by_the_browser_itself():
     assert box.link.source == (slider, "value") and box.link.target == (book, "selected_index")
     assert [book.get_title(i) for i in range(2)] == ["a picture", "a figure"] and book.selected_index == 0
     shown = [page.children[-1] for page in book.children]
-    assert all(isinstance(image, Image) and image.value.startswith(b"\x89PNG") for image in shown)
+    assert all(isinstance(image, Image) and bytes(image.value).startswith(b"\x89PNG") for image in shown)
     assert not plt.fignum_exists(figure.number)
 
 
