@@ -180,7 +180,7 @@ class Noisy(torch.utils.data.Dataset):
         if self.read == self.breaks_at:
             raise StopAt
         clean = torch.zeros(4).index_fill(0, torch.tensor([index % 2]), 1.0)
-        return clean + torch.randn(4) * (0.1 + self.epochs[-1]), index % 2
+        return clean + torch.randn(4) * (0.1 + max(self.epochs, default=0)), index % 2
 
 
 def test_random_transforms_are_drawn_again_as_they_were_after_an_interruption(tmp_path):
