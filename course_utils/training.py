@@ -83,8 +83,7 @@ def fit(
 
     Args:
         model: returns logits of shape (N, classes), or an object with `.logits`; changed in place.
-        train: a map-style Dataset or a DataLoader, of dicts with ``labels`` or of (input, label) pairs. A Dataset's
-            own `set_epoch`, if it has one, is called with 0, 1, … as each epoch begins.
+        train: a map-style Dataset or a DataLoader, of dicts with ``labels`` or of (input, label) pairs.
         validation: the same, for choosing the best epoch; without it the last epoch's weights stay.
         epochs: passes over `train`.
         lr: peak learning rate, or optimizer groups with their own (see `transfer.parameter_groups`).
@@ -484,9 +483,6 @@ def _order_by(data, batches, seed: int, epoch: int) -> None:
     """Make an epoch's batches depend on seed and epoch alone: their order in a DataLoader of the caller's too."""
     if isinstance(data, _SeededExamples):
         data.epoch = batches.epoch = epoch
-        data = data.data
-    if hasattr(data, "set_epoch"):
-        data.set_epoch(epoch)
     torch.manual_seed(seed + epoch)
     if (generator := getattr(getattr(batches, "sampler", None), "generator", None)) is not None:
         generator.manual_seed(seed + epoch)
