@@ -68,6 +68,7 @@ def fit(
     max_grad_norm: float = 1.0,
     patience: int | None = None,
     precision: str | None = None,
+    loss: Callable[[Any, torch.Tensor], torch.Tensor] | None = None,
     checkpoint_dir: str | os.PathLike | None = None,
     save_every: int | None = None,
     num_workers: int = 0,
@@ -93,6 +94,8 @@ def fit(
         max_grad_norm: longer gradients are scaled down to this length.
         patience: stop after this many epochs without a better validation accuracy; None: never.
         precision: "bf16", "fp16" or "fp32"; None: the fastest that the hardware computes natively.
+        loss: what to minimise, from the model's outputs and the batch's labels, a mean over the examples; None:
+            `cross_entropy` of the logits.
         checkpoint_dir: where to save after each epoch. If it holds a save of this run, training goes on from there and
             ends with the weights that it would have had without the interruption. Several machines must share it.
         save_every: save also after each such number of steps. (In a DataLoader of the caller's, random transforms are
@@ -130,7 +133,7 @@ def fit(
         identity["steps_an_epoch"] = len(loader)
         steps = epochs * len(loader)
         scheduler = get_linear_schedule_with_warmup(optimizer, round(warmup * steps), steps)
-        run = _Run(model, optimizer, scheduler, accelerator, History())
+        run = _Run(model, loss or cross_entropy, optimizer, scheduler, accelerator, History())
         saves = _Saves(checkpoint_dir, run, identity) if checkpoint_dir else None
         silent = not (progress and accelerator.is_main_process)
         with tqdm(total=steps, initial=run.step, desc="training", disable=silent) as bar:
@@ -262,7 +265,7 @@ def cross_entropy(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
             f"The head has {classes} classes, 0 to {classes - 1}, but the data has the label "
             f"{', '.join(map(str, wrong[:5]))}: check the labels, or give the model num_labels={max(*wrong, 0) + 1}."
         )
-    return F.cross_entropy(logits.flatten(0, -2), labels.flatten(), ignore_index=IGNORED)
+    return F.cross_entropy(logits.flatten(0, -2).float(), labels.flatten(), ignore_index=IGNORED)
 
 
 # ------------------------------------------------------------------------------------------- one run of `fit`
@@ -273,6 +276,7 @@ class _Run:
     """All that changes during training: what `_Saves` writes, and a resumed run starts from."""
 
     model: nn.Module
+    loss: Callable[[Any, torch.Tensor], torch.Tensor]
     optimizer: torch.optim.Optimizer
     scheduler: torch.optim.lr_scheduler.LRScheduler
     accelerator: Accelerator
@@ -314,7 +318,7 @@ class _Run:
                     with self.accelerator.autocast():
                         logits = _logits(_forward(model, _take(inputs, piece)))
                     share = len(labels[piece]) / len(labels)
-                    loss = cross_entropy(logits.float(), labels[piece]) * share
+                    loss = self.loss(logits, labels[piece]) * share
                     self.accelerator.backward(loss)
                     total = total + loss.detach()
                 return total
@@ -505,6 +509,8 @@ def _training_loader(
 
 def _lengths(data: Dataset) -> list[int] | None:
     """The texts' lengths in tokens; None where the data are not texts."""
+    if hasattr(data, "lengths"):
+        return data.lengths
     if len(data) and isinstance(data[0], Mapping) and "input_ids" in data[0]:
         return [len(data[i]["input_ids"]) for i in range(len(data))]
     return None
