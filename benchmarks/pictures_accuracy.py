@@ -1,11 +1,11 @@
 """What pretraining is worth on pictures: fine-tuned, and the same network from random weights; three seeds each.
 
-    COURSE_MIRROR=… TORCH_HOME=… python benchmarks/pictures_accuracy.py [--only TASK …] [--seeds N] [--out FILE]
+    COURSE_MIRROR=… TORCH_HOME=… python benchmarks/pictures_accuracy.py [--only TASK …] [--arms ARM …] [--out FILE]
 
 Tasks: `creatures` (drawn; resnet10-cifar10), and where the real pictures and an ImageNet ResNet-18 can be had,
 `pokemon` (all 360 training pictures), `pokemon_20` (20 a class) and `cifar10` (100 a class). Both networks get the
 same pictures, augmentation and epochs. The ResNet-18 in TORCH_HOME need not be torchvision's own: --weights names it.
-Results of earlier calls in FILE are kept, so that the tasks can be measured one by one.
+Results of earlier calls in FILE are kept, so that tasks and arms can be measured one by one.
 """
 
 import argparse
@@ -35,13 +35,18 @@ class Task:
     epochs: int
     lr: float
     batch_size: int = 16
+    head_lr: float | None = None  # of the new last layer; None: lr
     scratch_lr: float = 1e-3  # random weights bear larger steps
+    smallest_crop: float = 0.7  # share of a training picture's area
 
 
+ARMS = ["fine_tuned", "random_weights"]
 TASKS = {
     "creatures": Task("creatures", "resnet10-cifar10", per_class=20, side=64, epochs=20, lr=1e-3),
-    "pokemon": Task("pokemon", "resnet18", per_class=72, side=160, epochs=10, lr=5e-4),
-    "pokemon_20": Task("pokemon", "resnet18", per_class=20, side=160, epochs=20, lr=5e-4),
+    "pokemon": Task("pokemon", "resnet18", per_class=72, side=160, epochs=10, lr=5e-4, smallest_crop=0.5),
+    "pokemon_20": Task(
+        "pokemon", "resnet18", per_class=20, side=224, epochs=25, lr=3e-4, head_lr=1e-3, smallest_crop=0.6
+    ),
     "cifar10": Task("cifar10", "resnet18", per_class=100, side=128, epochs=6, lr=5e-4),
 }
 
@@ -62,8 +67,7 @@ def transforms(task: Task):
     """For training: another crop, mirrored at random. For testing: the whole picture, squeezed into a square."""
     to_tensor = [v2.ToImage(), v2.ToDtype(torch.float32, scale=True)]
     to_tensor.append(v2.Normalize((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
-    smallest = 0.5 if task.source == "pokemon" else 0.7
-    crop = v2.RandomResizedCrop(task.side, scale=(smallest, 1))
+    crop = v2.RandomResizedCrop(task.side, scale=(task.smallest_crop, 1))
     training = v2.Compose([crop, v2.RandomHorizontalFlip(), *to_tensor])
     return training, v2.Compose([v2.Resize((task.side, task.side)), *to_tensor])
 
@@ -81,7 +85,7 @@ def accuracy(task: Task, train, test, seed: int, pretrained: bool) -> float:
     cu.setup(seed)
     model, _ = cu.vision_model(task.network, pretrained)
     cu.replace_head(model, len(train.classes))
-    lr = task.lr if pretrained else task.scratch_lr
+    lr = cu.parameter_groups(model, task.lr, head_lr=task.head_lr) if pretrained else task.scratch_lr
     cu.fit(model, train, epochs=task.epochs, lr=lr, batch_size=task.batch_size, seed=seed, progress=False)
     return cu.evaluate(model, test).accuracy
 
@@ -97,16 +101,16 @@ def colours_alone(splits: cu.PictureSplits) -> float:
     return float(model.score(histograms(splits.test), splits.test.labels))
 
 
-def measure(name: str, seeds: int, weights: str) -> dict:
+def measure(name: str, arms: list[str], seeds: int, weights: str) -> dict:
     task = TASKS[name]
     splits = load(task)
     train, test = prepared(task, splits)
     row = {"pictures": splits.name, "network": task.network if name == "creatures" else weights, **vars(task)}
     row |= {"train": len(train), "test": len(test), "colour_histogram": colours_alone(splits)}
-    for arm, pretrained in (("fine_tuned", True), ("random_weights", False)):
+    for arm in arms:
         row[arm] = []
         for seed in range(seeds):
-            row[arm].append(accuracy(task, train, test, seed, pretrained))
+            row[arm].append(accuracy(task, train, test, seed, pretrained=arm == "fine_tuned"))
             print(name, arm, seed, row[arm][-1], flush=True)
         row[f"{arm}_mean"] = statistics.mean(row[arm])
         row[f"{arm}_sd"] = statistics.stdev(row[arm]) if seeds > 1 else None
@@ -116,6 +120,7 @@ def measure(name: str, seeds: int, weights: str) -> dict:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="+", choices=TASKS, default=list(TASKS))
+    parser.add_argument("--arms", nargs="+", choices=ARMS, default=ARMS)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--weights", default="resnet18", help="what to call the ResNet-18 in TORCH_HOME")
     parser.add_argument("--out", help="write the results to this JSON file")
@@ -123,5 +128,5 @@ if __name__ == "__main__":
     known = Path(options.out) if options.out else None
     results = json.loads(known.read_text())["results"] if known and known.exists() else {}
     for name in options.only:
-        results[name] = measure(name, options.seeds, options.weights)
+        results[name] = results.get(name, {}) | measure(name, options.arms, options.seeds, options.weights)
         record(results, options.out)
