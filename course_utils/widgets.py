@@ -36,34 +36,38 @@ def try_it(answer: Callable[[str], str], examples: Sequence[str]) -> ipywidgets.
     return ipywidgets.VBox([field, result, note, shelf])
 
 
-def flip_through(pictures: Mapping[str, Image.Image | Figure], *, width: int = 320) -> ipywidgets.VBox:
-    """Pictures under a slider, one at a time. The browser itself does the flipping, so it works without a kernel.
+def flip_through(pages: Mapping[str, Image.Image | Figure | str], *, width: int = 320) -> ipywidgets.VBox:
+    """Pages under a slider, one at a time. The browser itself does the flipping, so it works without a kernel.
 
     Args:
-        pictures: title → PIL picture or matplotlib figure (which is closed), in the order of the slider.
-        width: of a picture on the page, in CSS pixels.
+        pages: title → PIL picture, matplotlib figure (which is closed) or HTML, in the order of the slider.
+        width: of a page, in CSS pixels.
 
     Returns:
         The widget; as a cell's last expression it is displayed.
     """
-    if not pictures:
-        raise ValueError("There is nothing to flip through: give at least one picture.")
-    pages = [
-        ipywidgets.VBox([
-            ipywidgets.HTML(f"<b>{title}</b>"),
-            ipywidgets.Image(value=_png(picture), format="png", layout=ipywidgets.Layout(width=f"{width}px")),
-        ])
-        for title, picture in pictures.items()
-    ]  # fmt: skip
-    book = ipywidgets.Accordion(pages)  # it can be told which of its pages is open, without a kernel
-    for i, title in enumerate(pictures):
+    if not pages:
+        raise ValueError("There is nothing to flip through: give at least one page.")
+    layout = ipywidgets.Layout(width=f"{width}px")
+    # An accordion can be told which of its pages is open, without a kernel.
+    book = ipywidgets.Accordion([
+        ipywidgets.VBox([ipywidgets.HTML(f"<b>{title}</b>"), _page(content, layout)])
+        for title, content in pages.items()
+    ])  # fmt: skip
+    for i, title in enumerate(pages):
         book.set_title(i, title)
     book.selected_index = 0
-    slider = ipywidgets.IntSlider(0, 0, len(pages) - 1, readout=False, layout=ipywidgets.Layout(width=f"{width}px"))
+    slider = ipywidgets.IntSlider(0, 0, len(pages) - 1, readout=False, layout=layout)
     link = ipywidgets.jslink((slider, "value"), (book, "selected_index"))
     box = ipywidgets.VBox([slider, book])
     box.link = link  # kept alive with the widget
     return box
+
+
+def _page(content: Image.Image | Figure | str, layout: ipywidgets.Layout) -> ipywidgets.Widget:
+    if isinstance(content, str):
+        return ipywidgets.HTML(content, layout=layout)
+    return ipywidgets.Image(value=_png(content), format="png", layout=layout)
 
 
 def _png(picture: Image.Image | Figure) -> bytes:

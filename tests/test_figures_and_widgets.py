@@ -3,7 +3,7 @@
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
-from ipywidgets import Accordion, Image, IntSlider
+from ipywidgets import HTML, Accordion, Image, IntSlider
 from PIL import Image as Picture
 
 from course_utils.plots import plot_pictures, plot_scores_by
@@ -12,18 +12,19 @@ from course_utils.widgets import flip_through
 
 def test_pictures_are_flipped_by_the_browser_itself():
     figure = plt.figure(figsize=(1, 1))
-    box = flip_through({"a picture": Picture.new("RGB", (8, 8), "red"), "a figure": figure})
+    box = flip_through({"a picture": Picture.new("RGB", (8, 8), "red"), "a figure": figure, "a text": "<b>so</b>"})
     slider, book = box.children
-    assert isinstance(slider, IntSlider) and isinstance(book, Accordion) and slider.max == 1
+    assert isinstance(slider, IntSlider) and isinstance(book, Accordion) and slider.max == 2
     assert box.link.source == (slider, "value") and box.link.target == (book, "selected_index")
-    assert [book.get_title(i) for i in range(2)] == ["a picture", "a figure"] and book.selected_index == 0
-    shown = [page.children[-1] for page in book.children]
+    assert [book.get_title(i) for i in range(3)] == ["a picture", "a figure", "a text"] and book.selected_index == 0
+    *shown, text = [page.children[-1] for page in book.children]
+    assert isinstance(text, HTML) and text.value == "<b>so</b>"
     assert all(isinstance(image, Image) and bytes(image.value).startswith(b"\x89PNG") for image in shown)
     assert not plt.fignum_exists(figure.number)
 
 
 def test_nothing_to_flip_through_is_refused():
-    with pytest.raises(ValueError, match="give at least one picture"):
+    with pytest.raises(ValueError, match="give at least one page"):
         flip_through({})
 
 
