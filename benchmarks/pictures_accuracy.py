@@ -11,7 +11,9 @@ Results of earlier calls in FILE are kept, so that tasks and arms can be measure
 import argparse
 import json
 import os
+import shlex
 import statistics
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,7 +49,7 @@ TASKS = {
     "pokemon_20": Task(
         "pokemon", "resnet18", per_class=20, side=224, epochs=25, lr=3e-4, head_lr=1e-3, smallest_crop=0.6
     ),
-    "cifar10": Task("cifar10", "resnet18", per_class=100, side=128, epochs=6, lr=5e-4),
+    "cifar10": Task("cifar10", "resnet18", per_class=100, side=128, epochs=8, lr=5e-4, head_lr=2e-3),
 }
 
 
@@ -128,5 +130,9 @@ if __name__ == "__main__":
     known = Path(options.out) if options.out else None
     results = json.loads(known.read_text())["results"] if known and known.exists() else {}
     for name in options.only:
-        results[name] = results.get(name, {}) | measure(name, options.arms, options.seeds, options.weights)
+        earlier = results.get(name, {})
+        if any(earlier.get(option) != value for option, value in vars(TASKS[name]).items()):
+            earlier = {}  # another recipe's
+        results[name] = earlier | measure(name, options.arms, options.seeds, options.weights)
+        results[name]["commands"] = [*earlier.get("commands", []), shlex.join(["python", *sys.argv])]
         record(results, options.out)

@@ -158,6 +158,23 @@ def test_how_much_longer_the_full_bert_takes_is_as_recorded():
     assert f"about {times:.0f} times as long" in (ROOT / "course_utils/checkpoints.py").read_text(encoding="utf-8")
 
 
+def test_the_speeds_that_chapter_8_quotes_are_the_recorded_ones():
+    r = recorded("finetune_text")
+    plain, trainer, fit, bf16 = (
+        r[name]["texts_per_second"]
+        for name in (
+            "plain fp32 loop, padded to the longest text",
+            "Trainer, fp32, dynamic padding",
+            "cu.fit",
+            "Trainer, bf16=True, dynamic padding",
+        )
+    )
+    text = (ROOT / "book/en/08_sentiment_trainer.ipynb").read_text(encoding="utf-8")
+    for quoted in (f"{plain:.0f} texts a second", f"{trainer:.0f} for `Trainer`", f"{fit:.0f} for `cu.fit`"):
+        assert quoted in text
+    assert f"fell to {bf16:.1f}" in text
+
+
 PICTURES = {"pokemon_20": "Pokémon, 20 labels a class", "creatures": "drawn creatures, 20 labels a class"}
 
 
