@@ -184,7 +184,7 @@ def save_fp16(model: nn.Module, path: Path) -> None:
     save_file({key: value.half() if value.ndim > 1 else value for key, value in state.items()}, path)
 
 
-RESNET10_SHA256 = "bfa912723db0fb676a440be781548c226335886d94fbd172f693be4aa1e780de"
+RESNET10_SHA256 = "ab70350309ef55b7d5379ad779f6019d9edbd3298b96e1c3d3cbe082802e9b0a"
 # torchvision's own form of saying how a network wants its pictures, and what its outputs mean
 RESNET10_WEIGHTS = Weights(
     "course_utils/bundled/resnet10-cifar10/model.safetensors",
