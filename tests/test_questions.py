@@ -1,4 +1,4 @@
-"""The questions that chapter 6 learns to answer: each answer is where its row says, and no statement is in both splits."""
+"""The questions of chapter 6: each answer is where its row says, and no statement is in both splits."""
 
 import csv
 from importlib.resources import files
