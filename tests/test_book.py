@@ -175,14 +175,18 @@ def test_the_speeds_that_chapter_8_quotes_are_the_recorded_ones():
     assert f"fell to {bf16:.1f}" in text
 
 
-PICTURES = {"pokemon_20": "Pokémon, 20 labels a class", "creatures": "drawn creatures, 20 labels a class"}
+PICTURES = {
+    "pokemon_20": "Pokémon, 20 labels a class",
+    "cifar10": "CIFAR-10, 100 labels a class",
+    "creatures": "drawn creatures, 20 labels a class",
+}
 
 
 @pytest.mark.parametrize(
     ("page", "tasks"),
     [
-        ("index.md", ["pokemon_20", "creatures"]),
-        ("09_resnet_cifar10.ipynb", ["creatures"]),
+        ("index.md", ["pokemon_20", "cifar10", "creatures"]),
+        ("09_resnet_cifar10.ipynb", ["cifar10", "creatures"]),
         ("10_pokemon.ipynb", ["pokemon_20", "creatures"]),
     ],
 )

@@ -26,6 +26,12 @@ def test_fine_tuning_on_all_360_pokemon(measured):
     assert measured("pokemon", pretrained=True) >= 0.94  # of 120 pictures: 0.955 is asked of the mean of three seeds
 
 
+def test_fine_tuning_on_100_labels_a_class_of_cifar10(measured):
+    pretrained = measured("cifar10", pretrained=True)
+    assert pretrained >= 0.70
+    assert pretrained >= measured("cifar10", pretrained=False) + 0.20
+
+
 def test_the_recipe_runs_on_two_processes(cache_of_real_data, tmp_path):
     command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "recipes/pretrain_resnet.py"]
     command += ["--per-class", "8", "--epochs", "3", "--batch-size", "20", "--out", str(tmp_path)]
