@@ -1,6 +1,6 @@
 """Training ResNet-18 on pictures of 128 px: the documents' float32 loop beside `cu.fit`, and what feeds them.
 
-    python benchmarks/finetune_vision.py [--pictures 256] [--out benchmarks/results/finetune_vision.json]
+    python benchmarks/finetune_vision.py [--pictures 320] [--out benchmarks/results/finetune_vision.json]
 
 Both train the same network from random weights on the same drawn pictures, 32 at a time, after a warm-up. Beside them:
 pictures a second of loading alone (as the chapters do it: decoded once, then crop, flip and normalisation), and of
