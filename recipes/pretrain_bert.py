@@ -14,20 +14,17 @@ import io
 import json
 import lzma
 import re
-import shlex
-import sys
 import tarfile
 import zipfile
-from importlib.metadata import version
 from pathlib import Path
 
 import torch
 from accelerate import PartialState
+from record import write_record
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 from transformers import BertConfig, BertForPreTraining, BertTokenizer
 
-from course_utils import runtime
 from course_utils.datasets import DownloadError, Remote, fetch, load_reviews
 from course_utils.training import cross_entropy, fit
 
@@ -288,7 +285,7 @@ tokens (cross-entropy {scores["masked_token_loss"]:.2f} nats), and tells a conti
   pairs of at most {MAX_LENGTH} tokens a step, AdamW, peak learning rate {options["lr"]}, warm-up,
   linear decay, no dropout.
 - **Hardware**: {record["hardware"]}, {record["precision"]}, {record["minutes"]:.0f} minutes,
-  {record["tokens_per_second"]:,.0f} tokens a second. PyTorch {record["torch"]}.
+  {record["tokens_seen"] / record["minutes"] / 60:,.0f} tokens a second. PyTorch {record["torch"]}.
 - **Files**: weight matrices in fp16, the rest in fp32; `record.json` has these figures.
 - **Licence**: BSD-3-Clause, as the course's code.
 - **Limits**: it has read reviews only, with their opinions and their prejudices, and few: BERT-base saw
@@ -327,29 +324,18 @@ def main():
     save(model, tokenizer, out)
     model = MaskedPretraining(BertForPreTraining.from_pretrained(out).to(model.device))
     tokens = sum(pairs.lengths) + 3 * len(pairs)
-    seconds = sum(len(pairs) / row["examples_per_second"] for row in history.records)
-    record = {
-        "held_out": held_out_scores(model, SentencePairs(held_out, tokenizer)),
+    scores = held_out_scores(model, SentencePairs(held_out, tokenizer))
+    figures = {
+        "held_out": scores,
         "reviews": len(train),
         "held_out_reviews": len(held_out),
         "vocabulary": len(tokenizer),
         "parameters": sum(p.numel() for p in model.parameters()),
         "tokens_an_epoch": tokens,
         "tokens_seen": tokens * options.epochs,
-        "tokens_per_second": tokens * options.epochs / seconds,
-        "minutes": seconds / 60,
-        "hardware": torch.cuda.get_device_name()
-        if model.bert.device.type == "cuda"
-        else f"CPU, {torch.get_num_threads()} threads",
-        "precision": runtime.precision(model.bert.device),
-        "torch": version("torch"),
-        "command": shlex.join(["python", *sys.argv]),
-        "history": history.records,
-        "options": {name: value for name, value in vars(options).items() if name != "out"},
     }
-    (out / "record.json").write_text(json.dumps(record, indent=2) + "\n")
-    (out / "README.md").write_text(model_card(record), encoding="utf-8")
-    print(json.dumps(record["held_out"], indent=2), f"weights and record in {out}", sep="\n")
+    write_record(out, model_card, history, options, len(pairs), **figures)
+    print(json.dumps(scores, indent=2), f"weights and record in {out}", sep="\n")
 
 
 if __name__ == "__main__":

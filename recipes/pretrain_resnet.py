@@ -7,20 +7,16 @@ An interrupted run goes on where it stopped. The test pictures are looked at onc
 """
 
 import argparse
-import json
-import shlex
-import sys
-from importlib.metadata import version
 from pathlib import Path
 
 import torch
 from accelerate import PartialState
+from record import write_record
 from safetensors.torch import load_file
 from torch.nn import functional as F
 from torch.utils.data import Dataset
 from torchvision.transforms.v2.functional import pil_to_tensor
 
-from course_utils import runtime
 from course_utils.checkpoints import IMAGENET_MEAN, IMAGENET_STD, RESNET10_WEIGHTS, resnet10, save_fp16
 from course_utils.datasets import load_cifar10
 from course_utils.training import evaluate, fit
@@ -102,22 +98,8 @@ def main():
     save_fp16(model, out / "model.safetensors")
     model.load_state_dict({key: value.float() for key, value in load_file(out / "model.safetensors").items()})
     metrics = evaluate(model, cifar.test.with_transform(RESNET10_WEIGHTS.transforms()))
-    device = next(model.parameters()).device
-    record = {
-        "test_accuracy": metrics.accuracy,
-        "test_loss": metrics.loss,
-        "minutes": sum(len(data) / row["examples_per_second"] for row in history.records) / 60,
-        "hardware": torch.cuda.get_device_name()
-        if device.type == "cuda"
-        else f"CPU, {torch.get_num_threads()} threads",
-        "precision": runtime.precision(device),
-        "torch": version("torch"),
-        "command": shlex.join(["python", *sys.argv]),
-        "history": history.records,
-        "options": {name: value for name, value in vars(options).items() if name != "out"},
-    }
-    (out / "record.json").write_text(json.dumps(record, indent=2) + "\n")
-    (out / "README.md").write_text(model_card(record), encoding="utf-8")
+    scores = {"test_accuracy": metrics.accuracy, "test_loss": metrics.loss}
+    write_record(out, model_card, history, options, len(data), **scores)
     print(f"test accuracy {metrics.accuracy:.4f}; weights and record in {out}")
 
 
