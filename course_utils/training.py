@@ -225,7 +225,7 @@ def run_through(
     if not isinstance(data, DataLoader):
         lengths = _lengths(data)
         order = sorted(range(len(data)), key=lengths.__getitem__) if lengths else range(len(data))
-        data = DataLoader(data, batch_size, sampler=order, collate_fn=_collate_for(model))
+        data = DataLoader(data, batch_size, sampler=order, collate_fn=collate_for(model))
     was_training = model.training
     model.to(device).eval()
     try:
@@ -503,7 +503,7 @@ def _training_loader(
     pin = runtime.device().type == "cuda"
     data = _SeededExamples(data, seed)
     return DataLoader(
-        data, batch_sampler=batches, collate_fn=_collate_for(model), num_workers=num_workers, pin_memory=pin
+        data, batch_sampler=batches, collate_fn=collate_for(model), num_workers=num_workers, pin_memory=pin
     )
 
 
@@ -516,7 +516,7 @@ def _lengths(data: Dataset) -> list[int] | None:
     return None
 
 
-def _collate_for(model: nn.Module):
+def collate_for(model: nn.Module):
     """Stacks examples to a batch; dicts of lists of unequal length are padded to the longest."""
     padding = {"input_ids": getattr(getattr(model, "config", None), "pad_token_id", None) or 0, "labels": IGNORED}
 

@@ -26,7 +26,7 @@ from torch.utils.data import DataLoader, Dataset
 from transformers import BertConfig, BertForPreTraining, BertTokenizer
 
 from course_utils.datasets import DownloadError, Remote, fetch, load_reviews
-from course_utils.training import cross_entropy, fit
+from course_utils.training import collate_for, cross_entropy, fit
 
 MAX_LENGTH = 128  # tokens of a pair, special ones included
 HELD_OUT = 100  # every hundredth review is for testing
@@ -162,21 +162,25 @@ class SentencePairs(Dataset):
             first = last
         self.pieces = [(start, end) for start, end in self.pieces if end - start > 1]
         self.lengths = [self.ends[end] - self.ends[start] for start, end in self.pieces]
+        self.by_length = sorted(range(len(self)), key=self.lengths.__getitem__)
+        self.rank = torch.tensor(self.by_length).argsort().tolist()
 
     def __len__(self):
         return len(self.pieces)
 
-    def _halves(self, index: int) -> tuple[torch.Tensor, torch.Tensor]:
-        start, end = self.pieces[index]
-        cut = self.ends[torch.randint(start + 1, end, ()).item()]
-        return self.ids[self.ends[start] : cut], self.ids[cut : self.ends[end]]
+    def _other(self, index: int) -> int:
+        """Another piece of about the same length: a pair then keeps its piece's length, and batches need no padding."""
+        return self.by_length[(self.rank[index] + torch.randint(1, 101, ()).item()) % len(self)]
 
     def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
-        first, second = self._halves(index)
+        start, end = self.pieces[index]
+        cut = self.ends[torch.randint(start + 1, end, ()).item()]
+        first, second = self.ids[self.ends[start] : cut], self.ids[cut : self.ends[end]]
         is_other = torch.randint(2, ())
         if is_other:
-            _, second = self._halves(torch.randint(len(self), ()).item())
-            second = second[: MAX_LENGTH - 3 - len(first)]
+            start, end = self.pieces[self._other(index)]
+            cut = min(self.ends[start + 1 : end], key=lambda place: abs(self.ends[end] - place - len(second)))
+            second = self.ids[cut : self.ends[end]][: MAX_LENGTH - 3 - len(first)]
         cls, sep = torch.tensor([[self.tokenizer.cls_token_id], [self.tokenizer.sep_token_id]], dtype=torch.int32)
         input_ids, labels = mask_tokens(torch.cat([cls, first, sep, second, sep]).long(), self.tokenizer)
         masked = labels != -100
@@ -215,13 +219,11 @@ def pretraining_loss(outputs: tuple[torch.Tensor, torch.Tensor], labels: torch.T
 @torch.no_grad()
 def held_out_scores(model: MaskedPretraining, pairs: SentencePairs) -> dict[str, float]:
     """Share of masked tokens guessed, share of pairs told apart, and the masked tokens' mean cross-entropy."""
-    from course_utils.training import _collate_for
-
     device = next(model.parameters()).device
     model.eval()
     torch.manual_seed(0)
     right_words = words = right_pairs = nats = 0
-    for batch in DataLoader(pairs, 64, collate_fn=_collate_for(model)):
+    for batch in DataLoader(pairs, 64, collate_fn=collate_for(model)):
         labels = batch.pop("labels").to(device)
         of_words, of_pairs = model(**{name: value.to(device) for name, value in batch.items()})
         truth = labels[:, 1:][labels[:, 1:] != -100]

@@ -152,9 +152,9 @@ def test_a_dataloader_that_shuffles_resumes_too(tmp_path):
     whole, broken, resumed = tiny_bert(), tiny_bert(), tiny_bert()
 
     def loader(data):
-        from course_utils.training import _collate_for
+        from course_utils.training import collate_for
 
-        return DataLoader(data, 8, shuffle=True, collate_fn=_collate_for(whole))
+        return DataLoader(data, 8, shuffle=True, collate_fn=collate_for(whole))
 
     fit(whole, loader(Texts()), **OPTIONS)
     with pytest.raises(StopAt):
