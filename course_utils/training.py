@@ -43,6 +43,7 @@ class History:
 
     records: list[dict] = field(default_factory=list)
     best_epoch: int | None = None  # whose weights the model was left with; None: the last
+    losses: list[float] = field(default_factory=list)  # each step's
 
     def __getitem__(self, name: str) -> list:
         """One column, for example ``history["loss"]``."""
@@ -304,7 +305,8 @@ class _Run:
         self.optimizer.zero_grad()
         self.scheduler.step()
         self.step += 1
-        self.loss_sum += loss.item() * len(labels)
+        self.history.losses.append(loss.item())
+        self.loss_sum += self.history.losses[-1] * len(labels)
         self.examples += len(labels)
 
     def _backward(self, model: nn.Module, inputs, labels: torch.Tensor) -> torch.Tensor:

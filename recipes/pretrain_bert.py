@@ -268,7 +268,9 @@ def model_card(record: dict) -> str:
         "en": "the unlabelled film reviews of IMDB (Maas et al., 2011)",
         "zh": "the shopping and food-delivery reviews of SophonPlus/ChineseNlpCorpus, without its hotels",
     }[options["language"]]
-    curve = "\n".join(f"| {row['epoch']} | {row['loss']:.3f} |" for row in record["history"])
+    losses = record["loss_curve"]
+    tenths = [losses[max(0, i * len(losses) // 10 - 1)] for i in range(11)]
+    curve = "\n".join(f"| {i * record['steps'] // 10:,} | {loss:.2f} |" for i, loss in enumerate(tenths))
     millions = {name: record[name] / 1e6 for name in ("parameters", "tokens_an_epoch", "tokens_seen")}
     bert_base = 128_000 * 1_000_000  # tokens a step × steps, https://arxiv.org/abs/1810.04805, appendix A.2
     return f"""# bert-mini-{options["language"]}
@@ -293,7 +295,7 @@ tokens (cross-entropy {scores["masked_token_loss"]:.2f} nats), and tells a conti
 - **Limits**: it has read reviews only, with their opinions and their prejudices, and few: BERT-base saw
   {bert_base / record["tokens_seen"]:,.0f} times as many tokens.
 
-| epoch | training loss, both tasks, nats |
+| step | training loss, both tasks, nats |
 |---|---|
 {curve}
 """

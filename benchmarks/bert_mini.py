@@ -1,0 +1,118 @@
+"""The course's own pretraining: how fast the recipe reads, and what its bert-mini-en and bert-mini-zh are worth.
+
+    COURSE_MIRROR=… python benchmarks/bert_mini.py [--out benchmarks/results/bert_mini.json]
+
+Speed: tokens a second of recipes/pretrain_bert.py's training on 1,500 reviews of its corpus, and the share that its
+operations (6 a weight and token, as in chapter 2) have of the rate of one large matrix product, measured just before.
+Worth: fine-tuned on labelled reviews, from the pretrained and from random weights, three seeds each; test accuracy and
+balanced accuracy (the mean of the classes' recalls). Real reviews where they can be had. About half an hour on two CPU
+cores.
+"""
+
+import argparse
+import statistics
+import sys
+import time
+from pathlib import Path
+
+import torch
+from common import hardware, record
+from torch.utils.data import Subset
+from transformers import BertConfig, BertForSequenceClassification, BertTokenizer
+
+import course_utils as cu
+from course_utils import runtime
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "recipes"))
+import pretrain_bert
+
+SEEDS = (0, 1, 2)
+# labels to learn from → epochs; learning rate 3e-4, as usual for so small a BERT
+EPOCHS = {200: 10, 1000: 4}
+LR = 3e-4
+
+
+def matrix_rate(size: int) -> float:
+    """Operations a second of one large matrix product, in the precision that `fit` takes here."""
+    device = runtime.device()
+    dtype = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}[runtime.precision(device)]
+    a = torch.randn(size, size, device=device, dtype=dtype)
+    best = float("inf")
+    for _ in range(10):
+        started = time.perf_counter()
+        product = a @ a
+        product[0, 0].item()  # waits for a GPU
+        best = min(best, time.perf_counter() - started)
+    return 2 * size**3 / best
+
+
+def speed(language: str) -> dict:
+    reviews, _ = pretrain_bert.read_corpus(language)
+    reviews = reviews[:1500]
+    tokenizer = pretrain_bert.train_tokenizer(reviews, pretrain_bert.VOCABULARY[language])
+    pairs = pretrain_bert.SentencePairs(reviews, tokenizer)
+    bert = pretrain_bert.new_model(tokenizer)
+    model = pretrain_bert.MaskedPretraining(bert)
+    options = {"epochs": 1, "lr": 1e-3, "batch_size": 32, "loss": pretrain_bert.pretraining_loss, "progress": False}
+    cu.fit(model, Subset(pairs, range(320)), **options)  # warm-up
+    rate = matrix_rate(8192 if runtime.device().type == "cuda" else 2048)
+    history = cu.fit(model, pairs, **options)
+    tokens = (sum(pairs.lengths) + 3 * len(pairs)) * history["examples_per_second"][0] / len(pairs)
+    in_layers = sum(p.numel() for name, p in bert.named_parameters() if ".layer." in name and p.ndim > 1)
+    # the head's two matrices meet 15 % of the tokens only
+    head = bert.cls.predictions
+    in_head = 0.15 * (head.transform.dense.weight.numel() + head.decoder.weight.numel())
+    operations = 6 * (in_layers + in_head)
+    return {
+        "tokens_per_second": tokens,
+        "operations_a_token": operations,
+        "matrix_products_tflops": rate / 1e12,
+        "share_of_matrix_rate": tokens * operations / rate,
+    }
+
+
+def worth(language: str, labels: int) -> dict:
+    """Test accuracy and balanced accuracy from pretrained and from random weights."""
+    folder = cu.checkpoint(f"bert-mini-{language}")
+    tokenizer = BertTokenizer.from_pretrained(folder)
+    reviews = cu.load_reviews(language)
+    train, validation, test = (cu.tokenize(s, tokenizer) for s in (reviews.train, reviews.validation, reviews.test))
+    row = {"reviews": reviews.name, "labels": labels, "test": len(reviews.test), "epochs": EPOCHS[labels], "lr": LR}
+    for name in ("pretrained", "random_weights"):
+        scores = []
+        for seed in SEEDS:
+            cu.setup(seed)
+            if name == "pretrained":
+                model = BertForSequenceClassification.from_pretrained(folder)
+            else:
+                model = BertForSequenceClassification(BertConfig.from_pretrained(folder))
+            chosen = torch.randperm(len(train), generator=torch.Generator().manual_seed(seed))[:labels].tolist()
+            few = Subset(train, chosen) if labels < len(train) else train
+            cu.fit(model, few, validation, epochs=EPOCHS[labels], lr=LR, batch_size=16, seed=seed, progress=False)
+            metrics = cu.evaluate(model, test)
+            recalls = [counts[i] / sum(counts) for i, counts in enumerate(metrics.confusion)]
+            scores.append((metrics.accuracy, sum(recalls) / len(recalls)))
+            print(language, labels, name, seed, scores[-1], flush=True)
+        for which, values in zip(("accuracy", "balanced_accuracy"), zip(*scores, strict=True), strict=True):
+            row[f"{name}_{which}"] = list(values)
+            row[f"{name}_{which}_mean"] = statistics.mean(values)
+            row[f"{name}_{which}_sd"] = statistics.stdev(values)
+    return row
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", help="write the results to this JSON file")
+    parser.add_argument("--language", choices=["en", "zh"], nargs="+", default=["en", "zh"])
+    parser.add_argument("--only", choices=["speed", "worth"])
+    options = parser.parse_args()
+    print(hardware())
+    results = {}
+    for language in options.language:
+        if options.only != "worth":
+            results[f"pretraining, {language}"] = speed(language)
+            print(results, flush=True)
+        if options.only != "speed":
+            for labels in EPOCHS:
+                results[f"bert-mini-{language}, {labels} labels"] = worth(language, labels)
+    record(results, options.out)
