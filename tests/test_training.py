@@ -146,7 +146,7 @@ def test_interrupted_and_resumed_gives_the_weights_of_an_uninterrupted_run(tmp_p
     again = fit(resumed, Texts(), Texts(20, seed=1), **saving)
     assert same_weights(whole, resumed)
     assert again["loss"] == history["loss"] and again.best_epoch == history.best_epoch
-    assert again.losses == history.losses and len(history.losses) == 3 * 10
+    assert again.losses == history.losses and len(history.losses) == 3 * 12
 
 
 def test_a_dataloader_that_shuffles_resumes_too(tmp_path):

@@ -103,7 +103,7 @@ def test_an_unknown_name_gets_the_list_of_names():
 
 
 def test_damaged_weights_are_named_with_the_remedy(bundled, monkeypatch):
-    monkeypatch.setattr(checkpoints, "RESNET10_SHA256", "0" * 64)
+    monkeypatch.setitem(checkpoints.BUNDLED_FILES, checkpoints.RESNET10, {"model.safetensors": "0" * 64})
     with pytest.raises(ValueError, match=r"model\.safetensors has sha256 .*install the course's package again"):
         vision_model("resnet18")
 

@@ -1,0 +1,159 @@
+"""The usual wrong answers to each exercise: what is wrong → the code a student would write. Each must be refused."""
+
+
+def answer(statement, question):
+    """As a model that takes the first place that it meets, whatever is asked."""
+    return next((place for place in ("北京", "上海", "公园", "爸爸") if place in statement), statement)
+
+
+# What the chapter defines before its exercises and their tests use.
+NAMES = {"answer": answer}
+
+WRONG_ANSWERS = {
+    "06-segments": {
+        "forgets the special tokens": """
+def segments(first, second):
+    return [0] * first + [1] * second
+""",
+        "gives the first [SEP] to the second text": """
+def segments(first, second):
+    return [0] * (first + 1) + [1] * (second + 2)
+""",
+        "calls the segments 1 and 2": """
+def segments(first, second):
+    return [1] * (first + 2) + [2] * (second + 1)
+""",
+        "gives a single text a second [SEP]": """
+def segments(first, second):
+    return [0] * (first + 2) + [1] * (second + 1)
+""",
+        "is right for one length": """
+def segments(first, second):
+    return [0] * 8 + [1] * 8
+""",
+        "marks special tokens by their own number": """
+def segments(first, second):
+    return [0] * (first + 1) + [2] + [1] * second + [2]
+""",
+    },
+    "06-hubconf": {
+        "forgets dependencies": """
+hubconf = '''
+def spread(numbers):
+    "Largest minus smallest."
+    return max(numbers) - min(numbers)
+'''
+""",
+        "works while it is imported": """
+hubconf = '''
+dependencies = ["torch"]
+
+
+def spread(numbers):
+    "Largest minus smallest."
+    return max(numbers) - min(numbers)
+
+
+print(spread([1, 2]))
+'''
+""",
+        "has no docstring": """
+hubconf = '''
+dependencies = ["torch"]
+
+
+def spread(numbers):
+    return max(numbers) - min(numbers)
+'''
+""",
+        "offers its helper too": """
+hubconf = '''
+dependencies = ["torch"]
+
+
+def largest(numbers):
+    "The largest."
+    return max(numbers)
+
+
+def spread(numbers):
+    "Largest minus smallest."
+    return largest(numbers) - min(numbers)
+'''
+""",
+        "is a function, not the text of a file": """
+def hubconf(numbers):
+    return max(numbers) - min(numbers)
+""",
+        "turns the difference round": """
+hubconf = '''
+dependencies = ["torch"]
+
+
+def spread(numbers):
+    "Largest minus smallest."
+    return min(numbers) - max(numbers)
+'''
+""",
+        "takes the first and the last": """
+hubconf = '''
+dependencies = ["torch"]
+
+
+def spread(numbers):
+    "Largest minus smallest."
+    return numbers[0] - numbers[-1]
+'''
+""",
+    },
+    "06-span": {
+        "takes both best places by themselves": """
+def best_span(start_scores, end_scores, inside):
+    start = start_scores.masked_fill(~inside, float("-inf")).argmax()
+    end = end_scores.masked_fill(~inside, float("-inf")).argmax()
+    return int(start), int(end)
+""",
+        "looks in the question too": """
+def best_span(start_scores, end_scores, inside):
+    scores = (start_scores[:, None] + end_scores).masked_fill(
+        ~torch.ones(len(inside), len(inside), dtype=torch.bool).triu(), float("-inf"))
+    return divmod(scores.argmax().item(), len(inside))
+""",
+        "takes the best start first": """
+def best_span(start_scores, end_scores, inside):
+    start = int(start_scores.masked_fill(~inside, float("-inf")).argmax())
+    end = max(range(start, len(inside)), key=lambda i: float(end_scores[i]))
+    return start, end
+""",
+        "leaves out spans of one token": """
+def best_span(start_scores, end_scores, inside):
+    places = [i for i, is_inside in enumerate(inside) if is_inside]
+    spans = [(s, e) for s in places for e in places if s < e]
+    return max(spans, key=lambda s: float(start_scores[s[0]] + end_scores[s[1]]))
+""",
+        "multiplies the scores": """
+def best_span(start_scores, end_scores, inside):
+    places = [i for i, is_inside in enumerate(inside) if is_inside]
+    spans = [(s, e) for s in places for e in places if s <= e]
+    return max(spans, key=lambda s: float(start_scores[s[0]] * end_scores[s[1]]))
+""",
+        "swaps the two scores": """
+def best_span(start_scores, end_scores, inside):
+    places = [i for i, is_inside in enumerate(inside) if is_inside]
+    spans = [(s, e) for s in places for e in places if s <= e]
+    return max(spans, key=lambda s: float(end_scores[s[0]] + start_scores[s[1]]))
+""",
+        "returns nothing": """
+def best_span(start_scores, end_scores, inside):
+    print(start_scores.argmax(), end_scores.argmax())
+""",
+    },
+    "06-fool": {
+        "is answered right": 'misled = ("我住在北京。", "我住在哪里？", "北京")',
+        "has an answer that is not in the statement": 'misled = ("我在北京出生，在上海长大。", "我在哪个国家长大？", "中国")',
+        "has the answer twice": 'misled = ("我在北京出生，在上海长大，又回到上海。", "我在哪里长大？", "上海")',
+        "offers nothing but the answer": 'misled = ("在上海。", "在哪里？", "在上海")',
+        "hands in the sentence alone": 'misled = "我在北京出生，在上海长大。"',
+        "has an empty answer": 'misled = ("我在北京出生，在上海长大。", "我在哪里工作？", "")',
+    },
+}
