@@ -109,7 +109,8 @@ def fit(
         A `History` with one record an epoch.
 
     Raises:
-        ValueError: an empty data set, a label outside the head, an impossible option, a damaged checkpoint_dir.
+        ValueError: an empty data set, a label outside the head, a token id outside the vocabulary, an impossible
+            option, a damaged checkpoint_dir.
         FloatingPointError: loss or gradient is NaN or infinite; that step has changed no weight.
     """
     _check_options(epochs, batch_size, precision, warmup, save_every, checkpoint_dir)
@@ -182,7 +183,7 @@ def evaluate(
         `Metrics`.
 
     Raises:
-        ValueError: an empty data set, or a label outside the head.
+        ValueError: an empty data set, a label outside the head, or a token id outside the vocabulary.
     """
     from sklearn.metrics import confusion_matrix, f1_score  # takes over a second to import
 
@@ -519,8 +520,12 @@ def _lengths(data: Dataset) -> list[int] | None:
 
 
 def collate_for(model: nn.Module):
-    """Stacks examples to a batch; dicts of lists of unequal length are padded to the longest."""
-    padding = {"input_ids": getattr(getattr(model, "config", None), "pad_token_id", None) or 0, "labels": IGNORED}
+    """What makes batches for a model: stacks examples; dicts of lists of unequal length are padded to the longest.
+
+    It raises ValueError for token ids that the model does not have, and for texts that are longer than it reads.
+    """
+    config = getattr(model, "config", None)
+    padding = {"input_ids": getattr(config, "pad_token_id", None) or 0, "labels": IGNORED}
 
     def collate(examples):
         if not isinstance(examples[0], Mapping):
@@ -531,14 +536,31 @@ def collate_for(model: nn.Module):
                 )
             return default_collate(examples)
         columns = {name: [torch.as_tensor(example[name]) for example in examples] for name in examples[0]}
-        return {
+        batch = {
             name: pad_sequence(values, batch_first=True, padding_value=padding.get(name, 0))
             if values[0].ndim
             else torch.stack(values)
             for name, values in columns.items()
         }
+        if config is not None and "input_ids" in batch:
+            _check_ids(batch["input_ids"], config)
+        return batch
 
     return collate
+
+
+def _check_ids(input_ids: torch.Tensor, config) -> None:
+    """A GPU would meet either fault with an assertion that ends the whole session."""
+    if input_ids.numel() and (largest := input_ids.max().item()) >= (size := config.vocab_size):
+        raise ValueError(
+            f"The data has the token id {largest}, but the model's vocabulary has {size:,} entries, 0 to {size - 1}: "
+            "make the ids with the tokenizer of the same checkpoint."
+        )
+    if input_ids.shape[1] > (longest := getattr(config, "max_position_embeddings", None) or input_ids.shape[1]):
+        raise ValueError(
+            f"A text has {input_ids.shape[1]:,} tokens, and the model reads {longest} at most: tokenize with "
+            f"truncation=True, max_length={longest}."
+        )
 
 
 def _unpack(batch, device: torch.device | None = None):

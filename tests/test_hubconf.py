@@ -1,13 +1,23 @@
 """The entry points that torch.hub finds at the root of the repository."""
 
 import importlib
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import torch
-from transformers import BertConfig, BertForPreTraining, BertTokenizer, GPT2Config, GPT2LMHeadModel
+from transformers import (
+    BertConfig,
+    BertForMaskedLM,
+    BertForPreTraining,
+    BertForQuestionAnswering,
+    BertModel,
+    BertTokenizer,
+    GPT2Config,
+    GPT2LMHeadModel,
+)
 
 ROOT = Path(__file__).parents[1]
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *"我在北京工作你哪里喜欢户外旅游?"]
@@ -50,6 +60,25 @@ def test_shapes_of_the_documents(folder):
     assert two["token_type_ids"].tolist() == [[0] * 8 + [1] * 8]
     answer = load("modelForQuestionAnswering", folder)(**two)
     assert answer.start_logits.shape == answer.end_logits.shape == (1, 16)
+
+
+@pytest.mark.real
+def test_the_documents_token_ids_and_shapes():
+    """With the vocabulary of bert-base-chinese, and its published sizes on the meta device."""
+    tokenizer = BertTokenizer(vocab=str(Path(os.environ["COURSE_MIRROR"]) / "vocab/bert-base-chinese-vocab.txt"))
+    one = tokenizer("我喜欢户外旅游", return_tensors="pt")
+    assert one["input_ids"].tolist() == [[101, 2769, 1599, 3614, 2787, 1912, 3180, 3952, 102]]
+    two = tokenizer("我在北京工作", "你在哪里工作?", return_tensors="pt")
+    ids = [101, 2769, 1762, 1266, 776, 2339, 868, 102, 872, 1762, 1525, 7027, 2339, 868, 136, 102]
+    assert two["input_ids"].tolist() == [ids]
+    assert two["token_type_ids"].tolist() == [[0] * 8 + [1] * 8]
+    with torch.device("meta"):
+        config = BertConfig(vocab_size=len(tokenizer))
+        bert, masked, answers = BertModel(config), BertForMaskedLM(config), BertForQuestionAnswering(config)
+    one, two = one["input_ids"].to("meta"), two["input_ids"].to("meta")
+    assert bert(one).last_hidden_state.shape == (1, 9, 768)
+    assert masked(one).logits.shape == (1, 9, 21128)
+    assert answers(two).start_logits.shape == (1, 16)
 
 
 def test_the_old_name_gives_the_head_that_the_checkpoint_has(folder, tmp_path):

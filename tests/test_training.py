@@ -135,6 +135,21 @@ class Interrupting(Texts):
         return super().__getitem__(index)
 
 
+@pytest.mark.parametrize("use", [lambda *args: fit(*args, **OPTIONS), evaluate])
+def test_token_ids_and_lengths_that_the_model_does_not_have_are_named(use):
+    model = tiny_bert()
+    before = {name: weight.clone() for name, weight in model.state_dict().items()}
+    row = {"input_ids": [1, 2, model.config.vocab_size], "attention_mask": [1] * 3, "labels": 0}
+    size = model.config.vocab_size
+    with pytest.raises(ValueError, match=f"token id {size}, but the model's vocabulary has {size} entries.*tokenizer"):
+        use(model, [row])
+    longest = model.config.max_position_embeddings
+    row = {"input_ids": [1] * (longest + 1), "attention_mask": [1] * (longest + 1), "labels": 0}
+    with pytest.raises(ValueError, match=f"{longest + 1} tokens, and the model reads {longest}.*max_length={longest}"):
+        use(model, [row])
+    assert all(torch.equal(before[name], weight) for name, weight in model.state_dict().items())
+
+
 @pytest.mark.parametrize("save_every", [None, 5])
 @pytest.mark.parametrize("after", [96 + 150, 96 + 260])  # in the middle of the second and of the third epoch
 def test_interrupted_and_resumed_gives_the_weights_of_an_uninterrupted_run(tmp_path, save_every, after):

@@ -150,7 +150,7 @@ def best_span(start_scores, end_scores, inside):
     },
     "06-fool": {
         "is answered right": 'misled = ("我住在北京。", "我住在哪里？", "北京")',
-        "has an answer that is not in the statement": 'misled = ("我在北京出生，在上海长大。", "我在哪个国家长大？", "中国")',
+        "has an answer that is not in the statement": 'misled = ("我在北京出生，在上海长大。", "在哪国？", "中国")',
         "has the answer twice": 'misled = ("我在北京出生，在上海长大，又回到上海。", "我在哪里长大？", "上海")',
         "offers nothing but the answer": 'misled = ("在上海。", "在哪里？", "在上海")',
         "hands in the sentence alone": 'misled = "我在北京出生，在上海长大。"',
