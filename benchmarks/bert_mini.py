@@ -10,18 +10,17 @@ cores.
 """
 
 import argparse
+import json
 import statistics
 import sys
-import time
 from pathlib import Path
 
 import torch
-from common import hardware, record
+from common import matrix_rate, record, times_as_long
 from torch.utils.data import Subset
 from transformers import BertConfig, BertForSequenceClassification, BertTokenizer
 
 import course_utils as cu
-from course_utils import runtime
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "recipes"))
 import pretrain_bert
@@ -30,20 +29,6 @@ SEEDS = (0, 1, 2)
 # labels to learn from → epochs; learning rate 3e-4, as usual for so small a BERT
 EPOCHS = {200: 10, 1000: 4}
 LR = 3e-4
-
-
-def matrix_rate(size: int) -> float:
-    """Operations a second of one large matrix product, in the precision that `fit` takes here."""
-    device = runtime.device()
-    dtype = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}[runtime.precision(device)]
-    a = torch.randn(size, size, device=device, dtype=dtype)
-    best = float("inf")
-    for _ in range(10):
-        started = time.perf_counter()
-        product = a @ a
-        product[0, 0].item()  # waits for a GPU
-        best = min(best, time.perf_counter() - started)
-    return 2 * size**3 / best
 
 
 def speed(language: str) -> dict:
@@ -55,7 +40,7 @@ def speed(language: str) -> dict:
     model = pretrain_bert.MaskedPretraining(bert)
     options = {"epochs": 1, "lr": 1e-3, "batch_size": 32, "loss": pretrain_bert.pretraining_loss, "progress": False}
     cu.fit(model, Subset(pairs, range(320)), **options)  # warm-up
-    rate = matrix_rate(8192 if runtime.device().type == "cuda" else 2048)
+    rate = matrix_rate()
     history = cu.fit(model, pairs, **options)
     tokens = (sum(pairs.lengths) + 3 * len(pairs)) * history["examples_per_second"][0] / len(pairs)
     in_layers = sum(p.numel() for name, p in bert.named_parameters() if ".layer." in name and p.ndim > 1)
@@ -106,13 +91,16 @@ if __name__ == "__main__":
     parser.add_argument("--language", choices=["en", "zh"], nargs="+", default=["en", "zh"])
     parser.add_argument("--only", choices=["speed", "worth"])
     options = parser.parse_args()
-    print(hardware())
-    results = {}
+    known = Path(options.out) if options.out else None
+    results = json.loads(known.read_text())["results"] if known and known.exists() else {}
     for language in options.language:
         if options.only != "worth":
             results[f"pretraining, {language}"] = speed(language)
-            print(results, flush=True)
         if options.only != "speed":
             for labels in EPOCHS:
                 results[f"bert-mini-{language}, {labels} labels"] = worth(language, labels)
+    if options.only != "worth":
+        stand_in = BertConfig.from_pretrained(cu.checkpoint("bert-mini-zh"))
+        times = times_as_long(BertConfig(vocab_size=21128), stand_in)
+        results["bert-base-chinese, times as long a step as its stand-in"] = times
     record(results, options.out)

@@ -1,5 +1,7 @@
 """Where pretrained weights come from: the Hub, torchvision, or a bundled stand-in that needs no network."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import lru_cache, partial
 from importlib.resources import files
 from importlib.util import find_spec
@@ -61,17 +63,16 @@ def checkpoint(name: str) -> str:
     source = runtime.source()
     if source != "bundled" and (_cached(name) or _on_hub(name)):
         if runtime.device().type == "cpu":
-            # 7 times, for bert-base-uncased: benchmarks/finetune_text.py
-            print(f"{name} takes several times as long on a CPU as its stand-in, COURSE_SOURCE=bundled.")
+            times = STAND_INS[name].times_as_fast
+            print(f"{name} takes about {times} times as long on a CPU as its stand-in, COURSE_SOURCE=bundled.")
         return name
     if source == "hub":
         raise ConnectionError(
             f"COURSE_SOURCE=hub, but {constants.ENDPOINT} does not answer and {name} is not in the cache: check the "
             "network, name a mirror in HF_ENDPOINT, or set COURSE_SOURCE=bundled."
         )
-    describe, path = STAND_INS[name]
-    print(f"{name} → bundled stand-in: {describe}")
-    return str(path())
+    print(f"{name} → bundled stand-in: {STAND_INS[name].description}")
+    return str(STAND_INS[name].folder())
 
 
 def _cached(name: str) -> bool:
@@ -120,14 +121,22 @@ def verified(folder: Path, files: dict[str, str], remedy: str) -> Path:
     return folder
 
 
-# name on the Hub → (what stands in for it, the function that finds it)
+@dataclass(frozen=True)
+class StandIn:
+    """What takes the place of a checkpoint of the Hub."""
+
+    description: str
+    times_as_fast: int  # a training step on a CPU, measured by benchmarks/finetune_text.py and bert_mini.py
+    folder: Callable[[], Path]
+
+
 STAND_INS = {
-    "bert-base-uncased": (
-        "all-MiniLM-L6-v2, a 6-layer BERT with the same vocabulary, 23 M instead of 110 M weights",
-        _minilm,
+    "bert-base-uncased": StandIn(
+        "all-MiniLM-L6-v2, a 6-layer BERT with the same vocabulary, 23 M instead of 110 M weights", 7, _minilm
     ),
-    "bert-base-chinese": (
+    "bert-base-chinese": StandIn(
         "bert-mini-zh, a 4-layer BERT with a vocabulary of its own, 5 M instead of 102 M weights",
+        20,
         partial(bundled, "bert-mini-zh"),
     ),
 }

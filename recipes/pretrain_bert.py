@@ -125,7 +125,12 @@ def mask_tokens(input_ids: torch.Tensor, tokenizer: BertTokenizer) -> tuple[torc
 
     Returns:
         What the model sees, and the labels: the true token where one is to be guessed, -100 elsewhere; both (T,).
+
+    Raises:
+        ValueError: the tokenizer has no mask token.
     """
+    if tokenizer.mask_token_id is None:
+        raise ValueError("This tokenizer has no mask token, so nothing can be hidden: BERT's and RoBERTa's have one.")
     chance = torch.rand(len(input_ids))
     chosen = (chance < 0.15) & (input_ids >= len(SPECIAL))
     labels = torch.where(chosen, input_ids, -100)

@@ -56,6 +56,13 @@ def test_masking_is_the_80_10_10_rule_of_the_library(tokenizer):
         assert kept.float().mean().item() == pytest.approx(0.1, abs=0.01)
 
 
+def test_a_tokenizer_without_mask_is_named(texts):
+    without = pretrain_bert.train_tokenizer(texts, 200)
+    without.mask_token = None
+    with pytest.raises(ValueError, match="no mask token"):
+        mask_tokens(torch.arange(10), without)
+
+
 def test_a_pair_is_two_pieces_of_text_and_half_of_the_seconds_are_the_continuation(pairs, tokenizer):
     torch.manual_seed(0)
     labels = []

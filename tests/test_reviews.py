@@ -154,6 +154,47 @@ def test_tokenize_gives_ids_without_padding_and_cuts_long_texts(tokenizer):
     assert len(data) == 2 and len(data[1]["input_ids"]) == 16
 
 
+STRANGE = [
+    "",
+    " ",
+    "word " * 20_000,
+    "x" * 100_000,
+    "字" * 100_000,
+    "😀👍🏽",
+    "good 很好 хорошо جيد 👍",
+    "\x00\ufeff",
+    "<mask>",
+]
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_any_text_can_be_read(tokenizer, language):
+    """Empty, 100,000 characters long, emoji, mixed scripts: tokens are cut at the limit, unknown ones are [UNK]."""
+    from transformers import BertConfig, BertForSequenceClassification, BertTokenizer
+
+    if language == "zh":
+        tokenizer = BertTokenizer.from_pretrained(cu.checkpoint("bert-base-chinese"))
+    tiny = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 8}
+    model = BertForSequenceClassification(BertConfig(vocab_size=len(tokenizer), **tiny))
+    data = cu.tokenize(split_of(STRANGE, [0] * len(STRANGE)), tokenizer)
+    ids = [data[i]["input_ids"] for i in range(len(data))]
+    assert [row[0] for row in ids] == [tokenizer.cls_token_id] * len(STRANGE)
+    assert [row[-1] for row in ids] == [tokenizer.sep_token_id] * len(STRANGE)
+    assert [len(ids[i]) for i in (0, 1, 2, 3)] == [2, 2, 128, 3] and ids[3][1] == tokenizer.unk_token_id
+    assert tokenizer.mask_token_id not in ids[-1]  # another model's mask is text like any other
+    assert cu.predict(model, data).isfinite().all()
+
+
+def test_a_pair_is_read_by_a_head_for_single_texts(tokenizer):
+    """What the field's models do: one verdict on both texts together, told apart by their segments."""
+    from transformers import BertForSequenceClassification
+
+    model = BertForSequenceClassification.from_pretrained(cu.checkpoint("bert-base-uncased")).eval()
+    pair = tokenizer("Good food.", "Bad service.", return_tensors="pt")
+    assert pair["token_type_ids"].unique().tolist() == [0, 1]
+    assert model(**pair).logits.shape == (1, 2)
+
+
 @pytest.mark.parametrize("bad", [None, float("nan"), 7, ["nested"]])
 def test_a_text_that_is_no_string_is_named(tokenizer, bad):
     with pytest.raises(TypeError, match="Text 1 is .* not a string"):
