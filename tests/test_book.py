@@ -143,7 +143,8 @@ def recorded(name):
 
 @pytest.mark.parametrize("page", ["index.md", "07_sentiment_finetuning.ipynb"])
 @pytest.mark.parametrize(
-    ("result", "title"), [("real_en", "reviews from UCI, 1,000 labels"), ("bundled_en", "reviews written for the course, 700 labels")]
+    ("result", "title"),
+    [("real_en", "reviews from UCI, 1,000 labels"), ("bundled_en", "reviews written for the course, 700 labels")],
 )
 def test_the_table_of_accuracies_quotes_the_recorded_ones(page, result, title):
     r = recorded("reviews_accuracy")[result]
