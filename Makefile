@@ -56,6 +56,7 @@ test: $(INSTALLED)
 	$(PY) -m ruff format --check .
 	COURSE_SOURCE=bundled $(QUIET) $(PY) -m pytest --nbval --nbval-current-env --nbval-sanitize-with tests/nbval_sanitize.cfg --nbval-cell-timeout 600 tests book
 	$(JUPYTER_BOOK) . --all -W -n --keep-going --quiet --path-output _build/check
+	$(PY) tests/check_site.py _build/check/_build/html
 
 execute: $(INSTALLED)
 	for notebook in $(NOTEBOOKS); do COURSE_SOURCE=bundled $(QUIET) $(PY) -m nbconvert --log-level WARN --to notebook --execute --inplace --ExecutePreprocessor.record_timing=False --ExecutePreprocessor.timeout=3600 $$notebook || exit; done

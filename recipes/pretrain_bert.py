@@ -28,7 +28,6 @@ from transformers import BertConfig, BertForPreTraining, BertTokenizer
 from course_utils.datasets import DownloadError, Remote, fetch, load_reviews
 from course_utils.training import collate_for, cross_entropy, fit
 
-MAX_LENGTH = 128  # tokens of a pair, special ones included
 HELD_OUT = 100  # every hundredth review is for testing
 VOCABULARY = {"en": 8000, "zh": 6000}
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
@@ -142,14 +141,15 @@ def mask_tokens(input_ids: torch.Tensor, tokenizer: BertTokenizer) -> tuple[torc
 class SentencePairs(Dataset):
     """Pairs of text pieces, the second the first's continuation in half of the cases; masked anew at each reading.
 
-    Each review is cut into pieces of whole sentences that fill MAX_LENGTH; a piece of a single sentence is left out.
+    Each review is cut into pieces of whole sentences that fill `max_length` tokens, special ones included; a piece of a
+    single sentence is left out.
     `labels` has the pair's own label (0: continuation, 1: from another review) in the place of [CLS].
     """
 
-    def __init__(self, texts: list[list[str]], tokenizer: BertTokenizer):
-        self.tokenizer = tokenizer
+    def __init__(self, texts: list[list[str]], tokenizer: BertTokenizer, max_length: int = 128):
+        self.tokenizer, self.max_length = tokenizer, max_length
         flat = [sentence for text in texts for sentence in text]
-        ids = tokenizer(flat, add_special_tokens=False, truncation=True, max_length=MAX_LENGTH // 2)["input_ids"]
+        ids = tokenizer(flat, add_special_tokens=False, truncation=True, max_length=max_length // 2)["input_ids"]
         self.ids = torch.tensor([token for sentence in ids for token in sentence], dtype=torch.int32)
         self.ends = [0]
         for sentence in ids:
@@ -160,7 +160,7 @@ class SentencePairs(Dataset):
             last = first + len(text)
             start = first
             for i in range(first, last):
-                if self.ends[i + 1] - self.ends[start] > MAX_LENGTH - 3:
+                if self.ends[i + 1] - self.ends[start] > max_length - 3:
                     self.pieces.append((start, i))
                     start = i
             self.pieces.append((start, last))
@@ -185,7 +185,7 @@ class SentencePairs(Dataset):
         if is_other:
             start, end = self.pieces[self._other(index)]
             cut = min(self.ends[start + 1 : end], key=lambda place: abs(self.ends[end] - place - len(second)))
-            second = self.ids[cut : self.ends[end]][: MAX_LENGTH - 3 - len(first)]
+            second = self.ids[cut : self.ends[end]][: self.max_length - 3 - len(first)]
         cls, sep = torch.tensor([[self.tokenizer.cls_token_id], [self.tokenizer.sep_token_id]], dtype=torch.int32)
         input_ids, labels = mask_tokens(torch.cat([cls, first, sep, second, sep]).long(), self.tokenizer)
         masked = labels != -100
@@ -291,7 +291,7 @@ tokens (cross-entropy {scores["masked_token_loss"]:.2f} nats), and tells a conti
   none of them. Reviews that share a sentence with the course's labelled reviews were left out.
 - **Recipe**: `{record["command"]}`: masked tokens by the 80/10/10 rule, drawn anew at each reading, and next
   sentences; {options["epochs"]} epochs, {millions["tokens_seen"]:.0f} million tokens seen, {options["batch_size"]}
-  pairs of at most {MAX_LENGTH} tokens a step, AdamW, peak learning rate {options["lr"]}, warm-up,
+  pairs of at most {options["max_length"]} tokens a step, AdamW, peak learning rate {options["lr"]}, warm-up,
   linear decay, no dropout.
 - **Hardware**: {record["hardware"]}, {record["precision"]}, {record["minutes"]:.0f} minutes,
   {record["tokens_seen"] / record["minutes"] / 60:,.0f} tokens a second. PyTorch {record["torch"]}.
@@ -311,6 +311,7 @@ def main():
     parser.add_argument("language", choices=VOCABULARY)
     parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--batch-size", type=int, default=32)
+    parser.add_argument("--max-length", type=int, default=128, help="tokens of a pair; short ones learn sooner")
     parser.add_argument("--lr", type=float, default=1e-3)
     parser.add_argument("--reviews", type=int, help="use this many only, for a trial")
     parser.add_argument("--num-workers", type=int, default=0, help="processes that load data: a few, beside a GPU")
@@ -322,7 +323,7 @@ def main():
     train = train[: options.reviews]
     torch.manual_seed(0)
     tokenizer = train_tokenizer(train, VOCABULARY[options.language])
-    pairs = SentencePairs(train, tokenizer)
+    pairs = SentencePairs(train, tokenizer, options.max_length)
     model = new_model(tokenizer)
     history = fit(
         MaskedPretraining(model), pairs, epochs=options.epochs, lr=options.lr, batch_size=options.batch_size,
@@ -333,7 +334,7 @@ def main():
     save(model, tokenizer, out)
     model = MaskedPretraining(BertForPreTraining.from_pretrained(out).to(model.device))
     tokens = sum(pairs.lengths) + 3 * len(pairs)
-    scores = held_out_scores(model, SentencePairs(held_out, tokenizer))
+    scores = held_out_scores(model, SentencePairs(held_out, tokenizer, options.max_length))
     figures = {
         "held_out": scores,
         "reviews": len(train),

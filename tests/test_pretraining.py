@@ -5,7 +5,7 @@ import re
 import pretrain_bert
 import pytest
 import torch
-from pretrain_bert import MAX_LENGTH, SPECIAL, MaskedPretraining, SentencePairs, mask_tokens, pretraining_loss
+from pretrain_bert import SPECIAL, MaskedPretraining, SentencePairs, mask_tokens, pretraining_loss
 from torch import nn
 from transformers import AutoTokenizer, BertForMaskedLM, BertForPreTraining, DataCollatorForLanguageModeling
 
@@ -71,7 +71,7 @@ def test_a_pair_is_two_pieces_of_text_and_half_of_the_seconds_are_the_continuati
         ids, segments = example["input_ids"], example["token_type_ids"]
         true = torch.where(example["masked"], example["labels"], ids)
         ends = (true == tokenizer.sep_token_id).nonzero().flatten().tolist()
-        assert len(ids) <= MAX_LENGTH and true[0] == tokenizer.cls_token_id
+        assert len(ids) <= pairs.max_length and true[0] == tokenizer.cls_token_id
         assert len(ends) == 2 and ends[1] == len(ids) - 1
         assert segments.tolist() == [0] * (ends[0] + 1) + [1] * (ends[1] - ends[0])
         labels.append(example["labels"][0].item())
@@ -86,7 +86,7 @@ def test_a_pair_is_two_pieces_of_text_and_half_of_the_seconds_are_the_continuati
 
 def test_a_text_of_one_sentence_has_no_pair_and_an_endless_sentence_is_cut(tokenizer):
     pairs = SentencePairs([["good."], ["good."] * 2, ["word " * 100_000, "bad."]], tokenizer)
-    assert len(pairs) == 2 and max(pairs.lengths) <= MAX_LENGTH - 3
+    assert len(pairs) == 2 and max(pairs.lengths) <= pairs.max_length - 3
 
 
 def test_scores_of_the_masked_places_alone_give_the_published_loss(pairs, tokenizer):
