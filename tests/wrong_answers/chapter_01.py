@@ -1,9 +1,12 @@
 """The usual wrong answers to each exercise: what is wrong → the code a student would write. Each must be refused."""
 
+import random
+
 from torch import nn
 
 WORDS = ["the", "a", "soup", "film", "waiter", "plot", "lovely", "dull", "and", "service", "story", "warm", "cold"]
-_texts = [" ".join(WORDS[(i * k) % len(WORDS)] for k in range(1, 3 + i % 5)) + "!" * (i % 2) for i in range(60)]
+_chance = random.Random(0)
+_texts = [" ".join(_chance.choices(WORDS, k=2 + i % 5)) + "!" * (i % 2) for i in range(60)]
 
 
 def _contest(rule):
