@@ -142,7 +142,7 @@ STAND_INS = {
     ),
     "bert-base-chinese": StandIn(
         "bert-mini-zh, a 4-layer BERT with a vocabulary of its own, 5 M instead of 102 M weights",
-        20,
+        18,
         partial(bundled, "bert-mini-zh"),
     ),
 }
