@@ -68,13 +68,10 @@ def hide(input_ids, chosen, chance, random_ids, mask_id):
 """,
         "takes single texts only": """
 def hide(input_ids, chosen, chance, random_ids, mask_id):
-    seen = input_ids.clone()
-    for i in range(len(seen)):
-        if chosen[i] and chance[i] < 0.8:
-            seen[i] = mask_id
-        elif chosen[i] and chance[i] < 0.9:
-            seen[i] = random_ids[i]
-    return seen
+    seen = []
+    for token, is_chosen, c, other in zip(*(t.flatten().tolist() for t in (input_ids, chosen, chance, random_ids))):
+        seen.append(token if not is_chosen or c >= 0.9 else mask_id if c < 0.8 else other)
+    return torch.tensor(seen)
 """,
     },
     "02-causal": {
