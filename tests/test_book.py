@@ -178,6 +178,17 @@ def test_the_speeds_that_chapter_8_quotes_are_the_recorded_ones():
     assert f"fell to {bf16:.1f}" in text
 
 
+@pytest.mark.parametrize("labels", [200, 1000])
+def test_what_bert_mini_zh_is_worth_is_quoted_as_recorded(labels):
+    r = recorded("bert_mini")[f"bert-mini-zh, {labels} labels"]
+    cells = (
+        f"{r[f'{weights}_balanced_accuracy_mean']:.2f} ± {r[f'{weights}_balanced_accuracy_sd']:.2f}"
+        for weights in ("random_weights", "pretrained")
+    )
+    row = f"| {labels:,} labels | {' | '.join(cells)} |"
+    assert row in (ROOT / "book/en/06_torch_hub_heads.ipynb").read_text(encoding="utf-8")
+
+
 PICTURES = {
     "pokemon": "Pokémon, 72 labels a class",
     "pokemon_20": "Pokémon, 20 labels a class",
