@@ -147,7 +147,7 @@ def fit(
                 for batch in skip_first_batches(loader, done) if done else loader:
                     inputs, labels = _unpack(batch)
                     # Each step has a seed of its own, so that a resumed run draws an uninterrupted one's dropout.
-                    torch.manual_seed(hash((seed, run.step, accelerator.process_index)) % 2**63)
+                    _seed(hash((seed, run.step, accelerator.process_index)) % 2**63, accelerator.device)
                     run.learn(wrapped, inputs, labels, max_grad_norm)
                     bar.update()
                     bar.set_postfix(epoch=epoch + 1, loss=f"{run.loss_sum / run.examples:.3f}", refresh=False)
@@ -417,6 +417,13 @@ class _Saves:
 
 class _OtherRun(ValueError):
     pass
+
+
+def _seed(seed: int, device: torch.device) -> None:
+    """`torch.manual_seed` for the CPU and one device; for all of them it takes a millisecond, on a step of two."""
+    torch.default_generator.manual_seed(seed)
+    if device.type != "cpu":
+        torch.get_device_module(device).manual_seed(seed)
 
 
 def _validate(model: nn.Module, data, precision: str, accelerator: Accelerator) -> Metrics:

@@ -251,7 +251,10 @@ def new_model(tokenizer: BertTokenizer) -> BertForPreTraining:
     config = BertConfig(
         vocab_size=len(tokenizer), hidden_size=256, num_hidden_layers=4, num_attention_heads=4, intermediate_size=1024
     )
-    model = BertForPreTraining(config)
+    return without_dropout(BertForPreTraining(config))
+
+
+def without_dropout(model: BertForPreTraining) -> BertForPreTraining:
     for module in model.modules():
         if isinstance(module, nn.Dropout):
             module.p = 0.0
@@ -290,7 +293,7 @@ tokens (cross-entropy {scores["masked_token_loss"]:.2f} nats), and tells a conti
 - **Data**: {corpus}: {record["reviews"]:,} reviews, {millions["tokens_an_epoch"]:.1f} million tokens. The course holds
   none of them. Reviews that share a sentence with the course's labelled reviews were left out.
 - **Recipe**: `{record["command"]}`: masked tokens by the 80/10/10 rule, drawn anew at each reading, and next
-  sentences; {options["epochs"]} epochs, {millions["tokens_seen"]:.0f} million tokens seen, {options["batch_size"]}
+  sentences; {len(record["history"])} epochs, {millions["tokens_seen"]:.0f} million tokens seen, {options["batch_size"]}
   pairs of at most {options["max_length"]} tokens a step, AdamW, peak learning rate {options["lr"]}, warm-up,
   linear decay, no dropout.
 - **Hardware**: {record["hardware"]}, {record["precision"]}, {record["minutes"]:.0f} minutes,
@@ -315,6 +318,7 @@ def main():
     parser.add_argument("--lr", type=float, default=1e-3)
     parser.add_argument("--reviews", type=int, help="use this many only, for a trial")
     parser.add_argument("--num-workers", type=int, default=0, help="processes that load data: a few, beside a GPU")
+    parser.add_argument("--start-from", type=Path, help="go on from the weights and the vocabulary in this folder")
     parser.add_argument("--out", type=Path, help="default: _build/recipes/bert-mini-LANGUAGE")
     options = parser.parse_args()
     out = options.out or Path(f"_build/recipes/bert-mini-{options.language}")
@@ -322,9 +326,15 @@ def main():
     train, held_out = read_corpus(options.language)
     train = train[: options.reviews]
     torch.manual_seed(0)
-    tokenizer = train_tokenizer(train, VOCABULARY[options.language])
+    if options.start_from:
+        before = json.loads((options.start_from / "record.json").read_text())
+        tokenizer = BertTokenizer.from_pretrained(options.start_from)
+        model = without_dropout(BertForPreTraining.from_pretrained(options.start_from))
+    else:
+        before = {}
+        tokenizer = train_tokenizer(train, VOCABULARY[options.language])
+        model = new_model(tokenizer)
     pairs = SentencePairs(train, tokenizer, options.max_length)
-    model = new_model(tokenizer)
     history = fit(
         MaskedPretraining(model), pairs, epochs=options.epochs, lr=options.lr, batch_size=options.batch_size,
         loss=pretraining_loss, num_workers=options.num_workers, checkpoint_dir=out, save_every=500,
@@ -342,9 +352,9 @@ def main():
         "vocabulary": len(tokenizer),
         "parameters": sum(p.numel() for p in model.parameters()),
         "tokens_an_epoch": tokens,
-        "tokens_seen": tokens * options.epochs,
+        "tokens_seen": before.get("tokens_seen", 0) + tokens * options.epochs,
     }
-    write_record(out, model_card, history, options, len(pairs), **figures)
+    write_record(out, model_card, history, options, len(pairs), before, **figures)
     print(json.dumps(scores, indent=2), f"weights and record in {out}", sep="\n")
 
 

@@ -15,26 +15,37 @@ from course_utils.training import History
 
 
 def write_record(
-    out: Path, model_card: Callable[[dict], str], history: History, options: Namespace, examples: int, **figures
+    out: Path,
+    model_card: Callable[[dict], str],
+    history: History,
+    options: Namespace,
+    examples: int,
+    before: dict | None = None,
+    **figures,
 ) -> None:
     """Write `record.json` and `README.md` into the folder of the weights; `examples` is how many an epoch has.
 
-    The record's `loss_curve` has some hundred points, each the mean over the same number of steps.
+    `before` is the record of the training that this one went on from, and the new record is of both. Its `loss_curve`
+    has hundreds of points, each the mean over the same number of steps.
     """
+    before = {"minutes": 0, "history": [], "steps": 0, "loss_curve": [], "command": ""} | (before or {})
     device = runtime.device()
-    part = max(1, len(history.losses) // 100)
+    part = max(1, (before["steps"] or len(history.losses)) // 100)
     curve = [history.losses[i : i + part] for i in range(0, len(history.losses), part)]
+    minutes = sum(examples / row["examples_per_second"] for row in history.records) / 60
+    commands = [before["command"], shlex.join(["python", *sys.argv])]
+    epochs = [row | {"epoch": row["epoch"] + len(before["history"])} for row in history.records]
     on = torch.cuda.get_device_name() if device.type == "cuda" else f"CPU, {torch.get_num_threads()} threads"
     record = figures | {
-        "minutes": sum(examples / row["examples_per_second"] for row in history.records) / 60,
+        "minutes": before["minutes"] + minutes,
         "hardware": on,
         "precision": runtime.precision(device),
         "torch": version("torch"),
-        "command": shlex.join(["python", *sys.argv]),
-        "history": history.records,
-        "steps": len(history.losses),
-        "loss_curve": [round(sum(losses) / len(losses), 4) for losses in curve],
-        "options": {name: value for name, value in vars(options).items() if name != "out"},
+        "command": " && ".join(filter(None, commands)),
+        "history": before["history"] + epochs,
+        "steps": before["steps"] + len(history.losses),
+        "loss_curve": before["loss_curve"] + [round(sum(losses) / len(losses), 4) for losses in curve],
+        "options": {name: value for name, value in vars(options).items() if name not in ("out", "start_from")},
     }
     (out / "record.json").write_text(json.dumps(record, indent=2) + "\n")
     (out / "README.md").write_text(model_card(record), encoding="utf-8")
