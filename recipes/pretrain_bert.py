@@ -243,18 +243,20 @@ def held_out_scores(model: MaskedPretraining, pairs: SentencePairs) -> dict[str,
     }
 
 
-def new_model(tokenizer: BertTokenizer) -> BertForPreTraining:
-    """BERT-mini (https://arxiv.org/abs/1908.08962): 4 layers, 256 wide, with random weights, and dropout switched off.
+def new_model(tokenizer: BertTokenizer, start_from: Path | None = None) -> BertForPreTraining:
+    """BERT-mini (https://arxiv.org/abs/1908.08962): 4 layers, 256 wide, with random weights or those of a folder.
 
-    A few passes over much text leave nothing to learn by heart, and dropout only slows them; fine-tuning has it again.
+    Dropout is switched off. A few passes over much text leave nothing to learn by heart, and dropout only slows them;
+    fine-tuning has it again.
     """
-    config = BertConfig(
-        vocab_size=len(tokenizer), hidden_size=256, num_hidden_layers=4, num_attention_heads=4, intermediate_size=1024
-    )
-    return without_dropout(BertForPreTraining(config))
-
-
-def without_dropout(model: BertForPreTraining) -> BertForPreTraining:
+    if start_from:
+        model = BertForPreTraining.from_pretrained(start_from)
+    else:
+        config = BertConfig(
+            vocab_size=len(tokenizer), hidden_size=256, num_hidden_layers=4, num_attention_heads=4,
+            intermediate_size=1024,
+        )  # fmt: skip
+        model = BertForPreTraining(config)
     for module in model.modules():
         if isinstance(module, nn.Dropout):
             module.p = 0.0
@@ -322,6 +324,8 @@ def main():
     parser.add_argument("--out", type=Path, help="default: _build/recipes/bert-mini-LANGUAGE")
     options = parser.parse_args()
     out = options.out or Path(f"_build/recipes/bert-mini-{options.language}")
+    if options.start_from and out.resolve() == options.start_from.resolve():
+        parser.error(f"--out and --start-from are both {out}: give the new weights a folder of their own.")
 
     train, held_out = read_corpus(options.language)
     train = train[: options.reviews]
@@ -329,15 +333,15 @@ def main():
     if options.start_from:
         before = json.loads((options.start_from / "record.json").read_text())
         tokenizer = BertTokenizer.from_pretrained(options.start_from)
-        model = without_dropout(BertForPreTraining.from_pretrained(options.start_from))
     else:
         before = {}
         tokenizer = train_tokenizer(train, VOCABULARY[options.language])
-        model = new_model(tokenizer)
+    model = new_model(tokenizer, options.start_from)
     pairs = SentencePairs(train, tokenizer, options.max_length)
     history = fit(
         MaskedPretraining(model), pairs, epochs=options.epochs, lr=options.lr, batch_size=options.batch_size,
         loss=pretraining_loss, num_workers=options.num_workers, checkpoint_dir=out, save_every=500,
+        seed=before.get("steps", 0),  # other masks and pairs than in the training that it goes on from
     )  # fmt: skip
     if not PartialState().is_main_process:
         return

@@ -25,8 +25,8 @@ def write_record(
 ) -> None:
     """Write `record.json` and `README.md` into the folder of the weights; `examples` is how many an epoch has.
 
-    `before` is the record of the training that this one went on from, and the new record is of both. Its `loss_curve`
-    has hundreds of points, each the mean over the same number of steps.
+    `before` is the record of the training that this one went on from, and the new record is of both, but for
+    the `options`. Its `loss_curve` has hundreds of points, each the mean over the same number of steps.
     """
     before = {"minutes": 0, "history": [], "steps": 0, "loss_curve": [], "command": ""} | (before or {})
     device = runtime.device()

@@ -1,15 +1,19 @@
 """The recipe of bert-mini: its vocabulary, its two tasks, what it leaves out, and that it learns."""
 
+import json
 import re
+from argparse import Namespace
 
 import pretrain_bert
 import pytest
 import torch
 from pretrain_bert import SPECIAL, MaskedPretraining, SentencePairs, mask_tokens, pretraining_loss
+from record import write_record
 from torch import nn
 from transformers import AutoTokenizer, BertForMaskedLM, BertForPreTraining, DataCollatorForLanguageModeling
 
 import course_utils as cu
+from course_utils.training import History
 
 
 @pytest.fixture(scope="module")
@@ -119,6 +123,26 @@ def test_it_learns_saves_halves_and_loads_whole(pairs, tokenizer, tmp_path):
     assert set(scores) == {"masked_token_accuracy", "masked_token_loss", "next_sentence_accuracy"}
     assert scores["masked_token_accuracy"] > 0.03  # the most frequent token alone gives about that
     assert isinstance(BertForMaskedLM.from_pretrained(tmp_path), BertForMaskedLM)
+    onward = pretrain_bert.new_model(tokenizer, start_from=tmp_path)
+    assert all(torch.equal(a, b) for a, b in zip(onward.parameters(), again.parameters(), strict=True))
+    assert not any(m.p for m in onward.modules() if isinstance(m, nn.Dropout))
+
+
+def test_the_record_of_a_training_that_went_on_from_another_is_of_both(tmp_path):
+    history = History([{"epoch": 1, "loss": 2.0, "examples_per_second": 10.0}], losses=[3.0, 1.0])
+    options = Namespace(lr=0.1, start_from=None, out=tmp_path)
+
+    def written(before=None):
+        write_record(tmp_path, lambda record: f"{record['steps']} steps", history, options, 600, before)
+        return json.loads((tmp_path / "record.json").read_text())
+
+    first = written()
+    both = written(before=first)
+    assert first["options"] == {"lr": 0.1} and first["loss_curve"] == [3.0, 1.0] and first["minutes"] == 1
+    assert both["loss_curve"] == [3.0, 1.0] * 2 and both["minutes"] == 2 and both["steps"] == 4
+    assert [row["epoch"] for row in both["history"]] == [1, 2]
+    assert both["command"] == f"{first['command']} && {first['command']}"
+    assert (tmp_path / "README.md").read_text() == "4 steps"
 
 
 @pytest.mark.real
