@@ -13,7 +13,7 @@ import copy
 import time
 
 import torch
-from common import record
+from common import record, synchronize
 from torch import nn
 from torch.utils.data import DataLoader
 from torchvision.models import resnet18
@@ -23,11 +23,6 @@ import course_utils as cu
 from course_utils import runtime
 
 BATCH, SIDE, CLASSES = 32, 128, 10
-
-
-def synchronize():
-    if runtime.device().type == "cuda":
-        torch.cuda.synchronize()
 
 
 def seconds_of(action) -> float:

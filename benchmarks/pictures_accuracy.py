@@ -107,7 +107,7 @@ def measure(name: str, arms: list[str], seeds: int, weights: str) -> dict:
     task = TASKS[name]
     splits = load(task)
     train, test = prepared(task, splits)
-    row = {"pictures": splits.name, "network": task.network if name == "creatures" else weights, **vars(task)}
+    row = {"pictures": splits.name, "weights": weights, **vars(task)}
     row |= {"train": len(train), "test": len(test), "colour_histogram": colours_alone(splits)}
     for arm in arms:
         row[arm] = []
@@ -130,9 +130,10 @@ if __name__ == "__main__":
     known = Path(options.out) if options.out else None
     results = json.loads(known.read_text())["results"] if known and known.exists() else {}
     for name in options.only:
+        weights = TASKS[name].network if name == "creatures" else options.weights
         earlier = results.get(name, {})
-        if any(earlier.get(option) != value for option, value in vars(TASKS[name]).items()):
-            earlier = {}  # another recipe's
-        results[name] = earlier | measure(name, options.arms, options.seeds, options.weights)
+        if any(earlier.get(option) != value for option, value in {**vars(TASKS[name]), "weights": weights}.items()):
+            earlier = {}  # another recipe's, or another network's
+        results[name] = earlier | measure(name, options.arms, options.seeds, weights)
         results[name]["commands"] = [*earlier.get("commands", []), shlex.join(["python", *sys.argv])]
         record(results, options.out)

@@ -233,7 +233,7 @@ def load_cifar10(per_class: int = 100, *, validation: int = 100, test: int = 100
         test: test pictures of each class, at most 1,000.
 
     Returns:
-        `PictureSplits`; smaller numbers give the first of the pictures that larger ones give.
+        `PictureSplits`; smaller numbers give some of the pictures that larger ones give.
 
     Raises:
         ValueError: CIFAR-10 has fewer pictures than that.

@@ -435,7 +435,7 @@ def creatures(
 
     Args:
         per_class: training pictures of each species.
-        validation: validation pictures of each species.
+        validation: validation pictures of each species; may be 0.
         test: test pictures of each species.
         species: how many of `SPECIES`, from its beginning, or their names.
         size: width and height in pixels, at least 16.
@@ -454,8 +454,9 @@ def creatures(
     names = [row.name for row in _rows(species)]
     counts = {"per_class": per_class, "validation": validation, "test": test}
     for option, count in counts.items():
-        if count < 1:
-            raise ValueError(f"{option}={count}: each species needs at least 1 picture, for example {option}=24.")
+        least = 0 if option == "validation" else 1
+        if count < least:
+            raise ValueError(f"{option}={count}: at least {least} of each species, for example {option}=24.")
 
     def split(option: str) -> Pictures:
         places = [(i, label) for i in range(counts[option]) for label in range(len(names))]  # classes take turns

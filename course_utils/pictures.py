@@ -40,11 +40,11 @@ def read_picture(source: str | os.PathLike | bytes | Image.Image) -> Image.Image
         if min(width, height) < MIN_SIDE:
             raise PictureError(f"{name} has only {width}×{height} pixels: leave it out, or find a larger copy.")
         return _in_rgb(ImageOps.exif_transpose(picture))
-    except FileNotFoundError:
+    except (FileNotFoundError, PictureError):
         raise
     except Image.DecompressionBombError:
         raise PictureError(f"{name} has far more pixels than is safe to decode: make it smaller.") from None
-    except (UnidentifiedImageError, OSError, SyntaxError) as error:  # Pillow meets damage with all three
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:  # Pillow meets damage with all four
         reason = "it is no picture" if isinstance(error, UnidentifiedImageError) else str(error)
         raise PictureError(f"{name} will not decode ({reason}): delete it, or get it again.") from error
 
@@ -54,8 +54,10 @@ def _open(source: str | os.PathLike | bytes) -> Image.Image:
 
 
 def _in_rgb(picture: Image.Image) -> Image.Image:
-    if picture.mode == "I;16":  # 16-bit greyscale, which convert() would cut off at 255 instead of scaling
-        picture = picture.point(lambda value: value / 256).convert("L")
+    if picture.mode == "F":
+        raise ValueError("its pixels are fractions, and which of them is white is not written down")
+    if picture.mode.startswith("I"):  # 16-bit greyscale, which convert() would cut off at 255 instead of scaling
+        picture = picture.convert("I").point(lambda value: value / 256).convert("L")
     if picture.has_transparency_data:
         picture = picture.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture).convert("RGB")

@@ -84,7 +84,8 @@ def plot_scores_by(
     """
     figure, ax = plt.subplots(figsize=(4.8, 3.2))
     for (name, of_sizes), marker in zip(scores.items(), "osD^v", strict=False):
-        means, deviations = ([f(seeds) for seeds in of_sizes] for f in (np.mean, np.std))
+        means = [np.mean(seeds) for seeds in of_sizes]
+        deviations = [np.std(seeds, ddof=min(1, len(seeds) - 1)) for seeds in of_sizes]
         ax.errorbar(sizes, means, deviations, marker=marker, capsize=3, label=name)
     if chance is not None:
         ax.axhline(chance, color="black", linestyle="--", linewidth=1, label=f"chance, {chance:.2f}")

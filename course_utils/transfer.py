@@ -157,7 +157,9 @@ def parameter_groups(
 
 def _layer_of(parameter_name: str) -> str:
     """``bert.encoder.layer.3.output.dense.weight`` → ``bert.encoder.layer.3``; ``fc.weight`` → ``fc``."""
-    numbered = re.match(r"(.*?\bembeddings|.*?[._]\d+)\.", parameter_name)
+    if parameter_name.startswith("encoder.ln."):  # ViT's last norm, above the layers; its position codes lie below
+        return "encoder.ln"
+    numbered = re.match(r"(.*?\bembeddings|(?:[^.]+\.)*?(?:encoder_layer_)?\d+)\.", parameter_name)
     return numbered.group(1) if numbered else parameter_name.partition(".")[0]
 
 

@@ -7,6 +7,7 @@ An interrupted run goes on where it stopped. The test pictures are looked at onc
 """
 
 import argparse
+import os
 from pathlib import Path
 
 import torch
@@ -84,6 +85,7 @@ def main():
     options = parser.parse_args()
     out = options.out
 
+    os.environ["COURSE_SOURCE"] = "hub"  # CIFAR-10 or nothing: no drawn creatures in its place
     cifar = load_cifar10(options.per_class, validation=0)
     pictures = torch.stack([pil_to_tensor(picture) for picture, _ in cifar.train])
     data = AugmentedPictures(pictures, cifar.train.labels)

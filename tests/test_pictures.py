@@ -35,6 +35,8 @@ def encoded(image, form="PNG", **options):
         (picture(mode="CMYK", color=(0, 255, 255, 0)), "TIFF", (255, 0, 0)),
         (picture(mode="1", color=1), "PNG", (255, 255, 255)),
         (Image.fromarray(np.full((24, 32), 0x8000, np.uint16)), "PNG", (128, 128, 128)),
+        (Image.fromarray(np.full((24, 32), 0x8000, np.dtype(">u2"))), "TIFF", (128, 128, 128)),
+        (Image.fromarray(np.full((24, 32), 0x8000, np.int32)), "TIFF", (128, 128, 128)),
         (picture().convert("P"), "GIF", (255, 0, 0)),
     ],
     ids=lambda value: getattr(value, "mode", None),
@@ -65,6 +67,8 @@ def broken_files():
         "empty": (b"", "it is no picture"),
         "text": (b"<html>404</html>", "it is no picture"),
         "png_cut_in_its_header": (encoded(picture())[:20], "will not decode"),
+        "ppm_with_letters_for_numbers": (b"P3 16 16 255\n" + b"x " * 768, "will not decode"),
+        "fractions": (encoded(Image.new("F", (16, 16)), "TIFF"), "will not decode .its pixels are fractions"),
         "one_pixel": (encoded(picture(1, 1)), "has only 1×1 pixels"),
         "thin": (encoded(picture(500, 2)), "has only 500×2 pixels"),
         "bomb": (encoded(picture(20_000, 20_000, 0, "1")), "pixels than is safe|far more pixels"),
@@ -177,6 +181,11 @@ def test_without_a_network_creatures_stand_in_and_say_so(load, classes, capsys, 
     splits = load()
     assert "→ bundled stand-in: creatures drawn by this course" in capsys.readouterr().out
     assert len(splits.classes) == classes and splits.train[0][0].mode == "RGB"
+
+
+def test_creatures_stand_in_without_validation_too(monkeypatch):
+    monkeypatch.setenv("COURSE_SOURCE", "bundled")
+    assert len(load_cifar10(2, validation=0, test=1).validation) == 0
 
 
 @pytest.mark.parametrize("wrong", [{"per_class": 0}, {"per_class": 4950}, {"test": 1001}, {"validation": -1}])

@@ -124,6 +124,9 @@ def test_every_parameter_of_torchvisions_models_is_in_one_group(name):
     assert sum(p.numel() for group in groups for p in group["params"]) == count_parameters(model).total
     head = model.get_submodule(find_head(model))
     assert {group["lr"] for group in groups if any(p is head.weight for p in group["params"])} == {1e-3}
+    rates = sorted({group["lr"] for group in groups})
+    assert 1e-3 * 0.9**20 < rates[0] < 1e-3 * 0.9**5, "between five and twenty layers"
+    assert rates[-1] == 1e-3 and len(rates) > 5
     freeze(model)
     with pytest.raises(ValueError, match="Every parameter is frozen"):
         parameter_groups(model, 1e-3)
