@@ -37,12 +37,12 @@ def modelForCausalLM(name: str, **options):
 
 
 def modelForSequenceClassification(name: str, **options):
-    """A model that classifies a text: `.logits` has shape (texts, num_labels). The head is untrained."""
+    """A model that classifies a text: `.logits` (texts, num_labels); untrained if the checkpoint has no such head."""
     return _load("AutoModelForSequenceClassification", name, options)
 
 
 def modelForQuestionAnswering(name: str, **options):
-    """A model that marks an answer: `.start_logits` and `.end_logits`, (texts, tokens) each. The head is untrained."""
+    """A model that marks an answer: `.start_logits` and `.end_logits` (texts, tokens); untrained likewise."""
     return _load("AutoModelForQuestionAnswering", name, options)
 
 
@@ -64,5 +64,5 @@ def _load(auto_class: str, name: str, options: dict):
         raise OSError(
             f"{name!r} could not be loaded: it is neither a folder with a checkpoint, nor in the Hub's cache, nor a "
             "model that the Hub gives without a token. Check the spelling and the network, or pass the path of a "
-            "stand-in: course_utils.checkpoint(name)."
+            "stand-in, such as course_utils.checkpoint('bert-base-chinese')."
         ) from error

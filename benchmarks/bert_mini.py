@@ -69,7 +69,13 @@ def worth(language: str, labels: int) -> dict:
     reviews = cu.load_reviews(language)
     train = cu.tokenize(reviews.train, tokenizer)
     test = drawn(cu.tokenize(reviews.test, tokenizer), TESTED, seed=0)
-    row = {"reviews": reviews.name, "labels": labels, "test": len(test), "epochs": EPOCHS[labels], "lr": LR}
+    row = {
+        "reviews": reviews.name,
+        "labels": min(labels, len(train)),
+        "test": len(test),
+        "epochs": EPOCHS[labels],
+        "lr": LR,
+    }
     for name in ("pretrained", "random_weights"):
         scores = []
         for seed in SEEDS:

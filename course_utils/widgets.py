@@ -1,5 +1,6 @@
 """Widgets that also show something on the static page, where there is no kernel. They use core ipywidgets (7.7 on)."""
 
+import html
 import io
 from collections.abc import Callable, Mapping, Sequence
 
@@ -25,8 +26,12 @@ def try_it(answer: Callable[[str], str], examples: Sequence[str]) -> ipywidgets.
     result = ipywidgets.HTML(answer(examples[0]))
 
     def show(change):
-        if change["new"].strip():
+        if not change["new"].strip():
+            return
+        try:
             result.value = answer(change["new"])
+        except Exception as error:  # a widget's errors are not shown: the old answer would stay under the new text
+            result.value = f"{type(error).__name__}: {html.escape(str(error))}"
 
     field.observe(show, names="value")
     shelf = ipywidgets.Accordion([ipywidgets.HTML(answer(example)) for example in examples])

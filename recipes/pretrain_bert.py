@@ -293,7 +293,7 @@ tokens (cross-entropy {scores["masked_token_loss"]:.2f} nats), and tells a conti
 **{scores["next_sentence_accuracy"]:.3f}** of the pairs.
 
 - **Data**: {corpus}: {record["reviews"]:,} reviews, {millions["tokens_an_epoch"]:.1f} million tokens. The course holds
-  none of them. Reviews that share a sentence with the course's labelled reviews were left out.
+  none of them. Reviews that are one of the course's labelled reviews, or have one as a sentence, were left out.
 - **Recipe**: `{record["command"]}`: masked tokens by the 80/10/10 rule, drawn anew at each reading, and next
   sentences; {len(record["history"])} epochs, {millions["tokens_seen"]:.0f} million tokens seen, {options["batch_size"]}
   pairs of at most {options["max_length"]} tokens a step, AdamW, peak learning rate {options["lr"]}, warm-up,

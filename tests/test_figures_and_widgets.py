@@ -7,7 +7,7 @@ from ipywidgets import HTML, Accordion, Image, IntSlider
 from PIL import Image as Picture
 
 from course_utils.plots import plot_pictures, plot_scores_by
-from course_utils.widgets import flip_through
+from course_utils.widgets import flip_through, try_it
 
 
 def test_pictures_are_flipped_by_the_browser_itself():
@@ -21,6 +21,18 @@ def test_pictures_are_flipped_by_the_browser_itself():
     assert isinstance(text, HTML) and text.value == "<b>so</b>"
     assert all(isinstance(image, Image) and bytes(image.value).startswith(b"\x89PNG") for image in shown)
     assert not plt.fignum_exists(figure.number)
+
+
+def test_a_typed_text_is_answered_or_the_error_shown():
+    widget = try_it(lambda text: str(len(text) // (text != "<0>")), ["four"])
+    field, result = widget.children[:2]
+    assert result.value == "4"
+    field.value = "seven!!"
+    assert result.value == "7"
+    field.value = "<0>"
+    assert result.value.startswith("ZeroDivisionError") and "<0>" not in result.value
+    field.value = "  "
+    assert result.value.startswith("ZeroDivisionError")
 
 
 def test_nothing_to_flip_through_is_refused():
