@@ -64,8 +64,8 @@ def test_what_the_package_needs_is_among_what_colab_carries():
     # them and not needed: Colab reaches the Hub.
     colab = {
         "accelerate": "1.14.0", "filelock": "3.19.1", "huggingface-hub": "1.27.0", "ipywidgets": "7.7.1",
-        "matplotlib": "3.10.0", "numpy": "2.1.3", "pillow": "11.3.0",
-            "platformdirs": "4.11.3", "pooch": "1.9.0", "requests": "2.32.4", "safetensors": "0.8.0",
+        "matplotlib": "3.10.0", "numpy": "2.1.3", "pillow": "11.3.0", "platformdirs": "4.11.3", "pooch": "1.9.0",
+        "requests": "2.32.4", "safetensors": "0.8.0",
         "scikit-learn": "1.6.1", "torch": "2.11.0", "torchvision": "0.26.0", "tqdm": "4.67.3", "transformers": "5.15.0",
     }  # fmt: skip
     project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())["project"]
