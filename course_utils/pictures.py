@@ -106,7 +106,7 @@ class Pictures(Dataset):
             damaged: ``"raise"``, or ``"skip"``: leave out what `read_picture` refuses, and say how many.
 
         Raises:
-            PictureError: a picture is damaged, and `damaged` is not ``"skip"``.
+            PictureError: a picture is damaged, and `damaged` is not ``"skip"``; or a class has no other ones.
         """
         if damaged not in ("raise", "skip"):
             raise ValueError(f"damaged={damaged!r} must be 'raise' or 'skip'.")
@@ -119,6 +119,9 @@ class Pictures(Dataset):
                 if damaged == "raise":
                     raise
                 refused.append(str(error))
+        if emptied := sorted(set(self.labels) - set(labels)):
+            names = ", ".join(self.classes[label] for label in emptied)
+            raise PictureError(f"No picture of {names} can be used. The first that was refused: {refused[0]}")
         if refused:
             print(f"{len(refused)} of {len(self)} pictures left out. The first: {refused[0]}")
         return Pictures(pictures, labels, self.classes, self.transform)
@@ -143,14 +146,16 @@ class PictureSplits:
 
     def __post_init__(self):
         known = self.train.classes
+        shown = {known[label] for label in self.train.labels}
         for split in (self.validation, self.test):
-            if unknown := sorted(set(split.classes) - set(known)):
-                raise ValueError(
-                    f"{', '.join(unknown)}: a class to be tested that no training picture shows. Give it training "
-                    f"pictures, or leave it out; training has {', '.join(known)}."
-                )
-            if split.classes != known:
+            unknown = set(split.classes) - set(known)
+            if not unknown and split.classes != known:
                 raise ValueError(f"The classes are in another order: {split.classes} after training on {known}.")
+            if unknown := unknown | {split.classes[label] for label in split.labels} - shown:
+                raise ValueError(
+                    f"{', '.join(sorted(unknown))}: a class to be tested that no training picture shows. Give it "
+                    f"training pictures, or leave it out; training has {', '.join(sorted(shown))}."
+                )
 
     @property
     def classes(self) -> list[str]:

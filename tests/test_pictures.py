@@ -128,6 +128,10 @@ def test_a_damaged_picture_is_fatal_or_a_counted_skip(folder, capsys):
     rest = pictures.in_memory(32, damaged="skip")
     assert len(rest) == 5 and rest.labels == [0, 0, 1, 1, 1]
     assert "1 of 6 pictures left out" in capsys.readouterr().out
+    for name in ("0", "2"):
+        (folder / "cat" / f"{name}.png").write_bytes(b"no picture")
+    with pytest.raises(PictureError, match=r"No picture of cat can be used.*0\.png"):
+        load_folder(folder).in_memory(32, damaged="skip")
     with pytest.raises(ValueError, match="damaged='drop' must be 'raise' or 'skip'"):
         pictures.in_memory(32, damaged="drop")
 
@@ -155,6 +159,9 @@ def test_a_class_that_only_the_test_has_is_named():
 
     with pytest.raises(ValueError, match="owl: a class to be tested that no training picture shows"):
         PictureSplits("own", some(["cat", "dog"]), some(["cat", "dog"]), some(["cat", "dog", "owl"]))
+    unseen = Pictures([picture()], [1], ["cat", "dog"])
+    with pytest.raises(ValueError, match="dog: a class to be tested that no training picture shows"):
+        PictureSplits("own", some(["cat", "dog"]), some(["cat", "dog"]), unseen)
     with pytest.raises(ValueError, match="another order"):
         PictureSplits("own", some(["cat", "dog"]), some(["dog", "cat"]), some(["cat", "dog"]))
 
