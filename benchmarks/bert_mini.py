@@ -16,7 +16,7 @@ import sys
 from pathlib import Path
 
 import torch
-from common import matrix_rate, record, times_as_long
+from common import command, matrix_rate, record, times_as_long
 from torch.utils.data import Dataset, Subset
 from transformers import BertConfig, BertForSequenceClassification, BertTokenizer
 
@@ -110,7 +110,7 @@ if __name__ == "__main__":
             results[f"pretraining, {language}"] = speed(language)
         if options.only != "speed":
             for labels in EPOCHS:
-                results[f"bert-mini-{language}, {labels} labels"] = worth(language, labels)
+                results[f"bert-mini-{language}, {labels} labels"] = worth(language, labels) | {"command": command()}
     if options.only != "worth":
         stand_in = BertConfig.from_pretrained(cu.checkpoint("bert-mini-zh"))
         times = times_as_long(BertConfig(vocab_size=21128), stand_in)

@@ -29,9 +29,10 @@ def synchronize() -> None:
         torch.cuda.synchronize()
 
 
-def seconds_of(action, repeats: int) -> float:
+def seconds_of(action, repeats: int = 1, *, warm_up: bool = True) -> float:
     """Mean seconds of an action, after a first time that does not count."""
-    action()
+    if warm_up:
+        action()
     synchronize()
     started = time.perf_counter()
     for _ in range(repeats):
@@ -68,6 +69,11 @@ def times_as_long(config: BertConfig, stand_in: BertConfig) -> float:
     return step_seconds(config) / step_seconds(stand_in)
 
 
+def command() -> str:
+    """As this benchmark was called."""
+    return shlex.join(["python", *sys.argv])
+
+
 def record(results: dict, out: str | None) -> None:
     """Print the results, and write them to `out` with hardware, precision, versions, command and date."""
     packages = ("torch", "transformers", "accelerate", "scikit-learn")
@@ -76,7 +82,7 @@ def record(results: dict, out: str | None) -> None:
         "hardware": hardware(),
         "precision": runtime.precision(runtime.device()),
         "versions": {"python": platform.python_version(), **{name: version(name) for name in packages}},
-        "command": shlex.join(["python", *sys.argv]),
+        "command": command(),
         "date": datetime.now(UTC).date().isoformat(),
     }
     text = json.dumps(report, indent=2)

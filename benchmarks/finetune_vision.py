@@ -10,10 +10,9 @@ features (`cu.embed`) against five in which a frozen backbone computes them anew
 
 import argparse
 import copy
-import time
 
 import torch
-from common import record, synchronize
+from common import record, seconds_of
 from torch import nn
 from torch.utils.data import DataLoader
 from torchvision.models import resnet18
@@ -23,14 +22,6 @@ import course_utils as cu
 from course_utils import runtime
 
 BATCH, SIDE, CLASSES = 32, 128, 10
-
-
-def seconds_of(action) -> float:
-    synchronize()
-    started = time.perf_counter()
-    action()
-    synchronize()
-    return time.perf_counter() - started
 
 
 def documents_loop(model: nn.Module, data) -> None:
@@ -51,7 +42,7 @@ def fit(model: nn.Module, data, epochs: int = 1) -> None:
 def pictures_per_second(train, data) -> float:
     model = resnet18(num_classes=CLASSES)
     train(model, torch.utils.data.Subset(data, range(2 * BATCH)))  # warm-up
-    return len(data) / seconds_of(lambda: train(model, data))
+    return len(data) / seconds_of(lambda: train(model, data), warm_up=False)
 
 
 def step_alone(data) -> float:
@@ -70,8 +61,7 @@ def step_alone(data) -> float:
         optimizer.step()
         optimizer.zero_grad()
 
-    step()
-    return 5 * BATCH / seconds_of(lambda: [step() for _ in range(5)])
+    return BATCH / seconds_of(step, 5)
 
 
 def head_on_cached_features(data) -> dict:
@@ -81,9 +71,9 @@ def head_on_cached_features(data) -> dict:
     cu.unfreeze(model.fc)
     head = copy.deepcopy(model.fc)
     features = []
-    once = seconds_of(lambda: features.append(cu.embed(model, data)))
-    cached = seconds_of(lambda: fit(head, features[0], 5))
-    anew = seconds_of(lambda: fit(model, data, 5))
+    once = seconds_of(lambda: features.append(cu.embed(model, data)), warm_up=False)
+    cached = seconds_of(lambda: fit(head, features[0], 5), warm_up=False)
+    anew = seconds_of(lambda: fit(model, data, 5), warm_up=False)
     return {
         "computing the features once, seconds": once,
         "five epochs on cached features, seconds": cached,
@@ -107,7 +97,7 @@ if __name__ == "__main__":
     rates = {
         "the documents' float32 loop": pictures_per_second(documents_loop, data),
         "cu.fit": pictures_per_second(fit, data),
-        "loading alone": len(data) / seconds_of(lambda: list(DataLoader(data, BATCH))),
+        "loading alone": len(data) / seconds_of(lambda: list(DataLoader(data, BATCH)), warm_up=False),
         "steps of cu.fit alone": step_alone(data),
     }
     results = {"pictures": len(data), "side": SIDE, "batch": BATCH, "pictures_per_second": rates}

@@ -11,15 +11,13 @@ Results of earlier calls in FILE are kept, so that tasks and arms can be measure
 import argparse
 import json
 import os
-import shlex
 import statistics
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from common import record
+from common import command, record
 from sklearn.linear_model import LogisticRegression
 from torchvision.transforms import v2
 
@@ -135,5 +133,5 @@ if __name__ == "__main__":
         if any(earlier.get(option) != value for option, value in {**vars(TASKS[name]), "weights": weights}.items()):
             earlier = {}  # another recipe's, or another network's
         results[name] = earlier | measure(name, options.arms, options.seeds, weights)
-        results[name]["commands"] = [*earlier.get("commands", []), shlex.join(["python", *sys.argv])]
+        results[name]["commands"] = [*earlier.get("commands", []), command()]
         record(results, options.out)
