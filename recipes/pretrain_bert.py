@@ -351,11 +351,12 @@ def main():
     scores = held_out_scores(model, SentencePairs(held_out, tokenizer, options.max_length))
     figures = {
         "held_out": scores,
-        "reviews": len(train),
+        # each training reads the first so many of the corpus: the fewer are among the more
+        "reviews": max(len(train), before.get("reviews", 0)),
         "held_out_reviews": len(held_out),
         "vocabulary": len(tokenizer),
         "parameters": sum(p.numel() for p in model.parameters()),
-        "tokens_an_epoch": tokens,
+        "tokens_an_epoch": max(tokens, before.get("tokens_an_epoch", 0)),
         "tokens_seen": before.get("tokens_seen", 0) + tokens * options.epochs,
     }
     write_record(out, model_card, history, options, len(pairs), before, **figures)

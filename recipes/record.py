@@ -30,7 +30,8 @@ def write_record(
     """
     before = {"minutes": 0, "history": [], "steps": 0, "loss_curve": [], "command": ""} | (before or {})
     device = runtime.device()
-    part = max(1, (before["steps"] or len(history.losses)) // 100)
+    points = len(before["loss_curve"]) or 100
+    part = max(1, round((before["steps"] or len(history.losses)) / points))
     curve = [history.losses[i : i + part] for i in range(0, len(history.losses), part)]
     minutes = sum(examples / row["examples_per_second"] for row in history.records) / 60
     commands = [before["command"], shlex.join(["python", *sys.argv])]

@@ -129,7 +129,8 @@ def test_it_learns_saves_halves_and_loads_whole(pairs, tokenizer, tmp_path):
 
 
 def test_the_record_of_a_training_that_went_on_from_another_is_of_both(tmp_path):
-    history = History([{"epoch": 1, "loss": 2.0, "examples_per_second": 10.0}], losses=[3.0, 1.0])
+    losses = [float(step) for step in range(250)]
+    history = History([{"epoch": 1, "loss": 2.0, "examples_per_second": 10.0}], losses=losses)
     options = Namespace(lr=0.1, start_from=None, out=tmp_path)
 
     def written(before=None):
@@ -138,11 +139,13 @@ def test_the_record_of_a_training_that_went_on_from_another_is_of_both(tmp_path)
 
     first = written()
     both = written(before=first)
-    assert first["options"] == {"lr": 0.1} and first["loss_curve"] == [3.0, 1.0] and first["minutes"] == 1
-    assert both["loss_curve"] == [3.0, 1.0] * 2 and both["minutes"] == 2 and both["steps"] == 4
+    of_three = written(before=both)
+    assert first["options"] == {"lr": 0.1} and first["loss_curve"][:2] == [0.5, 2.5] and first["minutes"] == 1
+    assert both["loss_curve"] == 2 * first["loss_curve"] and both["minutes"] == 2 and both["steps"] == 500
+    assert of_three["loss_curve"] == 3 * first["loss_curve"], "each point is the mean of as many steps"
     assert [row["epoch"] for row in both["history"]] == [1, 2]
     assert both["command"] == f"{first['command']} && {first['command']}"
-    assert (tmp_path / "README.md").read_text() == "4 steps"
+    assert (tmp_path / "README.md").read_text() == "750 steps"
 
 
 @pytest.mark.real
