@@ -24,7 +24,7 @@ NAMES = {
     "pictures": VALIDATION,
     "validation": VALIDATION,
     "plain_accuracy": 0.5,
-    **dict.fromkeys(("plain", "full", "partial", "graded"), IDENTITY),
+    **dict.fromkeys(("plain", "varied", "partial", "graded"), IDENTITY),
 }
 
 WRONG_ANSWERS = {
@@ -123,11 +123,11 @@ def gain(score, seeds):
 """,
     },
     "09-beat": {
-        "hands in the classes": "my_logits = cu.predict(full, validation).argmax(dim=-1)",
+        "hands in the classes": "my_logits = cu.predict(varied, validation).argmax(dim=-1)",
         "the labels themselves": "my_logits = torch.nn.functional.one_hot(torch.tensor(validation.labels), 10).float()",
         "no better than guessing": "my_logits = torch.zeros(len(validation), 10)",
-        "an accuracy": "my_logits = cu.evaluate(full, validation).accuracy",
-        "other pictures": "my_logits = cu.predict(full, validation).repeat(2, 1)",
+        "an accuracy": "my_logits = cu.evaluate(varied, validation).accuracy",
+        "other pictures": "my_logits = cu.predict(varied, validation).repeat(2, 1)",
         "the logarithm of 0": "my_logits = torch.zeros(len(validation), 10).log()",
     },
 }
