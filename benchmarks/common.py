@@ -30,7 +30,7 @@ def synchronize() -> None:
 
 
 def seconds_of(action, repeats: int = 1, *, warm_up: bool = True) -> float:
-    """Mean seconds of an action, after a first time that does not count."""
+    """Mean seconds of an action; with `warm_up` after a first time that does not count."""
     if warm_up:
         action()
     synchronize()
