@@ -141,6 +141,12 @@ def recorded(name):
     return json.loads((ROOT / f"benchmarks/results/{name}.json").read_text())["results"]
 
 
+def mean_and_spread(row, name):
+    """As the tables write it: no spread is rounded to nothing."""
+    sd = row[f"{name}_sd"]
+    return f"{row[f'{name}_mean']:.2f} ± {sd:.{3 if 0 < sd < 0.005 else 2}f}"
+
+
 @pytest.mark.parametrize("page", ["index.md", "07_sentiment_finetuning.ipynb"])
 @pytest.mark.parametrize(
     ("result", "title"),
@@ -149,8 +155,8 @@ def recorded(name):
 def test_the_table_of_accuracies_quotes_the_recorded_ones(page, result, title):
     r = recorded("reviews_accuracy")[result]
     row = (
-        f"| {title} | {r['bag_of_words']:.2f} | {r['random_weights_mean']:.2f} ± {r['random_weights_sd']:.2f} "
-        f"| {r['fine_tuned_mean']:.2f} ± {r['fine_tuned_sd']:.2f} |"
+        f"| {title} | {r['bag_of_words']:.2f} | {mean_and_spread(r, 'random_weights')} "
+        f"| {mean_and_spread(r, 'fine_tuned')} |"
     )
     assert row in (ROOT / "book/en" / page).read_text(encoding="utf-8")
 
@@ -181,10 +187,7 @@ def test_the_speeds_that_chapter_8_quotes_are_the_recorded_ones():
 @pytest.mark.parametrize("labels", [200, 1000])
 def test_what_bert_mini_zh_is_worth_is_quoted_as_recorded(labels):
     r = recorded("bert_mini")[f"bert-mini-zh, {labels} labels"]
-    cells = (
-        f"{r[f'{weights}_balanced_accuracy_mean']:.2f} ± {r[f'{weights}_balanced_accuracy_sd']:.2f}"
-        for weights in ("random_weights", "pretrained")
-    )
+    cells = (mean_and_spread(r, f"{weights}_balanced_accuracy") for weights in ("random_weights", "pretrained"))
     row = f"| {labels:,} labels | {' | '.join(cells)} |"
     text = (ROOT / "book/en/06_torch_hub_heads.ipynb").read_text(encoding="utf-8")
     assert row in text
@@ -213,8 +216,7 @@ def test_the_tables_of_pictures_quote_the_recorded_figures(page, tasks):
     def cell(row, arm):
         if arm not in row:
             return "not measured"
-        spread = f" ± {row[f'{arm}_sd']:.2f}" if len(row[arm]) > 1 else " (one seed)"
-        return f"{row[f'{arm}_mean']:.2f}{spread}"
+        return mean_and_spread(row, arm) if len(row[arm]) > 1 else f"{row[f'{arm}_mean']:.2f} (one seed)"
 
     text = (ROOT / "book/en" / page).read_text(encoding="utf-8")
     for task in tasks:
