@@ -38,7 +38,7 @@ BUNDLED_FILES = {
         "model.safetensors": "a2eba3dcba592b268acf32e7412b4a53a0b5024d35b723e8c56a4bf176c63c29",
         "tokenizer.json": "776f5b2104701f705f0d716bb677ddc984d17e498328f22779f8b35491ed78e8",
     },
-    "resnet10-cifar10": {"model.safetensors": "ab70350309ef55b7d5379ad779f6019d9edbd3298b96e1c3d3cbe082802e9b0a"},
+    "resnet10-cifar10": {"model.safetensors": "f73972e27c455c21e045c4907f6463d6c988e7e4b4ffdc688a7b544038715c83"},
 }
 BERT_MINI = ("bert-mini-en", "bert-mini-zh")
 

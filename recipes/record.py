@@ -29,6 +29,12 @@ def write_record(
     the `options`. Its `loss_curve` has hundreds of points, each the mean over the same number of steps.
     """
     before = {"minutes": 0, "history": [], "steps": 0, "loss_curve": [], "command": ""} | (before or {})
+
+    def then(name: str, now: str) -> str:
+        """Where a training went on with other hardware or another precision, both."""
+        earlier = before.get(name, now)
+        return earlier if earlier.endswith(now) else f"{earlier}, then {now}"
+
     device = runtime.device()
     points = len(before["loss_curve"]) or 100
     part = max(1, round((before["steps"] or len(history.losses)) / points))
@@ -39,8 +45,8 @@ def write_record(
     on = torch.cuda.get_device_name() if device.type == "cuda" else f"CPU, {torch.get_num_threads()} threads"
     record = figures | {
         "minutes": before["minutes"] + minutes,
-        "hardware": on,
-        "precision": runtime.precision(device),
+        "hardware": then("hardware", on),
+        "precision": then("precision", runtime.precision(device)),
         "torch": version("torch"),
         "command": " && ".join(filter(None, commands)),
         "history": before["history"] + epochs,

@@ -146,6 +146,9 @@ def test_the_record_of_a_training_that_went_on_from_another_is_of_both(tmp_path)
     assert [row["epoch"] for row in both["history"]] == [1, 2]
     assert both["command"] == f"{first['command']} && {first['command']}"
     assert (tmp_path / "README.md").read_text() == "750 steps"
+    assert both["precision"] == first["precision"]
+    on_two_machines = written(before=written(before=first | {"precision": "another"}))
+    assert on_two_machines["precision"] == f"another, then {first['precision']}"
 
 
 @pytest.mark.real
