@@ -164,13 +164,14 @@ def _layer_of(parameter_name: str) -> str:
 
 
 @torch.no_grad()
-def embed(model: nn.Module, data, *, batch_size: int = 64) -> TensorDataset:
+def embed(model: nn.Module, data, *, batch_size: int = 64, precision: str | None = None) -> TensorDataset:
     """Compute once what a frozen backbone hands to its head, so that a head can be trained on it at no further cost.
 
     Args:
         model: a model with a head (see `find_head`); it is run in evaluation mode.
         data: as for `evaluate`.
         batch_size: examples at a time.
+        precision: as for `fit`.
 
     Returns:
         A TensorDataset of (features, label): float32 of shape (N, features) and int64 of shape (N,), on the CPU.
@@ -181,7 +182,9 @@ def embed(model: nn.Module, data, *, batch_size: int = 64) -> TensorDataset:
     head = model.get_submodule(find_head(model))
     hook = head.register_forward_pre_hook(lambda module, inputs: seen.update(features=inputs[0]))
     try:
-        features, labels = run_through(model, data, batch_size=batch_size, read=lambda outputs: seen["features"])
+        features, labels = run_through(
+            model, data, batch_size=batch_size, precision=precision, read=lambda outputs: seen["features"]
+        )
     finally:
         hook.remove()
     return TensorDataset(features, labels)

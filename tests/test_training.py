@@ -281,7 +281,7 @@ def test_out_of_memory_is_met_by_smaller_pieces_of_the_same_batch(capsys):
     small, large = SmallMemory(4, 2), nn.Linear(4, 2)
     large.load_state_dict(small.state_dict())
     for model in (small, large):
-        fit(model, points(), **OPTIONS | {"batch_size": 16})
+        fit(model, points(), **OPTIONS | {"batch_size": 16}, precision="fp32")
     assert "going on in pieces of 4; each step still learns from 16" in capsys.readouterr().out
     torch.testing.assert_close(small.weight, large.weight)
 
@@ -385,17 +385,18 @@ def test_a_damaged_checkpoint_is_named_and_deleting_it_helps(tmp_path):
 
 
 def test_a_save_of_another_run_or_model_is_not_mixed_in(tmp_path):
-    fit(tiny_bert(), Texts(16), **OPTIONS, checkpoint_dir=tmp_path)
+    options = OPTIONS | {"precision": "fp32"}
+    fit(tiny_bert(), Texts(16), **options, checkpoint_dir=tmp_path)
     with pytest.raises(ValueError, match=r"saved by another run \(epochs=3 there, 5 here\): give this run"):
-        fit(tiny_bert(), Texts(16), **OPTIONS | {"epochs": 5}, checkpoint_dir=tmp_path)
+        fit(tiny_bert(), Texts(16), **options | {"epochs": 5}, checkpoint_dir=tmp_path)
     with pytest.raises(ValueError, match=r"another run \(lr=\[0.005, 0.005\] there, \[0.1, 0.1\] here\)"):
-        fit(tiny_bert(), Texts(16), **OPTIONS | {"lr": 0.1}, checkpoint_dir=tmp_path)
+        fit(tiny_bert(), Texts(16), **options | {"lr": 0.1}, checkpoint_dir=tmp_path)
     model = nn.Linear(4, 2)
     attributes = set(vars(model))
     with pytest.raises(ValueError, match="another run"):
-        fit(model, points(16), **OPTIONS, precision="bf16", checkpoint_dir=tmp_path)
+        fit(model, points(16), **options | {"precision": "bf16"}, checkpoint_dir=tmp_path)
     with pytest.raises(ValueError, match="damaged or belongs to another model"):
-        fit(model, points(16), **OPTIONS, checkpoint_dir=tmp_path)
+        fit(model, points(16), **options, checkpoint_dir=tmp_path)
     assert set(vars(model)) == attributes
 
 

@@ -140,13 +140,13 @@ def test_a_head_trained_on_cached_features_is_the_head_trained_on_the_frozen_bac
     freeze(model)
     unfreeze(model.fc)
     head, start = copy.deepcopy(model.fc), copy.deepcopy(model.state_dict())
-    features = embed(model, pictures())
+    features = embed(model, pictures(), precision="fp32")
     assert features.tensors[0].shape == (16, 512) and features.tensors[1].tolist() == [0, 1] * 8
     options = {"epochs": 2, "lr": 1e-2, "batch_size": 8, "progress": False, "precision": "fp32"}
     fit(model, pictures(), **options)
     fit(head, features, **options)
     torch.testing.assert_close(head.weight, model.fc.weight, rtol=1e-3, atol=1e-4)
-    assert evaluate(head, features).accuracy == evaluate(model, pictures()).accuracy
+    assert evaluate(head, features).accuracy == evaluate(model, pictures(), precision="fp32").accuracy
     assert torch.equal(start["conv1.weight"], model.conv1.weight)
 
 
@@ -154,7 +154,7 @@ def test_berts_features_are_what_its_head_sees():
     torch.manual_seed(0)
     model = BertForSequenceClassification(BertConfig(**TINY.to_dict() | {"initializer_range": 1.0}))
     data = [{"input_ids": [1, *range(2, 2 + n)], "attention_mask": [1] * (n + 1), "labels": n % 2} for n in (5, 3, 9)]
-    features = embed(model, data).tensors[0]
+    features = embed(model, data, precision="fp32").tensors[0]
     assert isinstance(model.classifier, nn.Linear) and not model.classifier._forward_pre_hooks
     assert torch.cdist(features, features)[0, 1:].min() > 0.1  # so different that a wrong order would show
     torch.testing.assert_close(model.classifier(features), predict(model, data, precision="fp32"), rtol=1e-4, atol=1e-5)
@@ -166,6 +166,6 @@ def test_features_and_head_together_are_the_model(name):
     model = replace_head(getattr(models, name)(weights=None), 3)
     side = 75 if name == "inception_v3" else 32
     data = [(torch.randn(3, side, side), label) for label in (0, 1, 2)]
-    features = embed(model, data).tensors[0]
+    features = embed(model, data, precision="fp32").tensors[0]
     head = model.get_submodule(find_head(model))
     torch.testing.assert_close(head(features), predict(model, data, precision="fp32"), rtol=1e-3, atol=1e-4)
