@@ -16,7 +16,7 @@ import sys
 from pathlib import Path
 
 import torch
-from common import command, matrix_rate, record, times_as_long
+from common import circumstances, matrix_rate, times_as_long, write
 from torch.utils.data import Dataset, Subset
 from transformers import BertConfig, BertForSequenceClassification, BertTokenizer
 
@@ -67,7 +67,7 @@ def balanced_accuracy(metrics: cu.Metrics) -> float:
 
 
 def worth(language: str, labels: int) -> dict:
-    """Test accuracy and balanced accuracy from pretrained and from random weights."""
+    """Test accuracy and balanced accuracy from pretrained and from random weights, each with its best learning rate."""
     folder = cu.checkpoint(f"bert-mini-{language}")
     tokenizer = BertTokenizer.from_pretrained(folder)
     reviews = cu.load_reviews(language)
@@ -94,12 +94,12 @@ def worth(language: str, labels: int) -> dict:
 
     for weights in ("pretrained", "random_weights"):
         trials = {lr: [fine_tuned(weights, lr, seed) for seed in SEEDS] for lr in RATES}
-        chosen = {
+        on_validation = {
             lr: statistics.mean(balanced_accuracy(cu.evaluate(model, validation)) for model in models)
             for lr, models in trials.items()
         }
-        row[f"{weights}_validation_by_lr"] = {f"{lr:g}": score for lr, score in chosen.items()}
-        row[f"{weights}_lr"] = lr = max(chosen, key=chosen.get)
+        row[f"{weights}_validation_by_lr"] = {f"{lr:g}": score for lr, score in on_validation.items()}
+        row[f"{weights}_lr"] = lr = max(on_validation, key=on_validation.get)
         metrics = [cu.evaluate(model, test) for model in trials[lr]]
         for which, values in (
             ("accuracy", [m.accuracy for m in metrics]),
@@ -108,7 +108,7 @@ def worth(language: str, labels: int) -> dict:
             row[f"{weights}_{which}"] = values
             row[f"{weights}_{which}_mean"] = statistics.mean(values)
             row[f"{weights}_{which}_sd"] = statistics.stdev(values)
-        print(language, labels, weights, chosen, row[f"{weights}_balanced_accuracy"], flush=True)
+        print(language, labels, weights, on_validation, row[f"{weights}_balanced_accuracy"], flush=True)
     return row
 
 
@@ -122,12 +122,14 @@ if __name__ == "__main__":
     results = json.loads(known.read_text())["results"] if known and known.exists() else {}
     for language in options.language:
         if options.only != "worth":
-            results[f"pretraining, {language}"] = speed(language)
+            results[f"pretraining, {language}"] = speed(language) | {"measured": circumstances()}
         if options.only != "speed":
             for labels in EPOCHS:
-                results[f"bert-mini-{language}, {labels} labels"] = worth(language, labels) | {"command": command()}
+                results[f"bert-mini-{language}, {labels} labels"] = worth(language, labels) | {
+                    "measured": circumstances()
+                }
     if options.only != "worth":
         stand_in = BertConfig.from_pretrained(cu.checkpoint("bert-mini-zh"))
         times = times_as_long(BertConfig(vocab_size=21128), stand_in)
         results["bert-base-chinese, times as long a step as its stand-in"] = times
-    record(results, options.out)
+    write({"results": results}, options.out)

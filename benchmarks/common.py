@@ -69,23 +69,26 @@ def times_as_long(config: BertConfig, stand_in: BertConfig) -> float:
     return step_seconds(config) / step_seconds(stand_in)
 
 
-def command() -> str:
-    """As this benchmark was called."""
-    return shlex.join(["python", *sys.argv])
-
-
-def record(results: dict, out: str | None) -> None:
-    """Print the results, and write them to `out` with hardware, precision, versions, command and date."""
+def circumstances() -> dict:
+    """Where, when, with which versions and by which command something was measured."""
     packages = ("torch", "transformers", "accelerate", "scikit-learn")
-    report = {
-        "results": results,
+    return {
         "hardware": hardware(),
         "precision": runtime.precision(runtime.device()),
         "versions": {"python": platform.python_version(), **{name: version(name) for name in packages}},
-        "command": command(),
+        "command": shlex.join(["python", *sys.argv]),
         "date": datetime.now(UTC).date().isoformat(),
     }
+
+
+def write(report: dict, out: str | None) -> None:
+    """Print a report, and write it to `out`."""
     text = json.dumps(report, indent=2)
     print(text)
     if out:
         Path(out).write_text(text + "\n")
+
+
+def record(results: dict, out: str | None) -> None:
+    """Write the results of one call with its circumstances; a file of several calls has them in each row instead."""
+    write({"results": results} | circumstances(), out)

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from common import command, record
+from common import circumstances, write
 from sklearn.linear_model import LogisticRegression
 from torchvision.transforms import v2
 
@@ -133,5 +133,5 @@ if __name__ == "__main__":
         if any(earlier.get(option) != value for option, value in {**vars(TASKS[name]), "weights": weights}.items()):
             earlier = {}  # another recipe's, or another network's
         results[name] = earlier | measure(name, options.arms, options.seeds, weights)
-        results[name]["commands"] = [*earlier.get("commands", []), command()]
-        record(results, options.out)
+        results[name]["measured"] = [*earlier.get("measured", []), circumstances()]
+        write({"results": results}, options.out)
