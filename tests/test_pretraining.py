@@ -114,11 +114,14 @@ def test_it_learns_saves_halves_and_loads_whole(pairs, tokenizer, tmp_path):
         MaskedPretraining(model), pairs, epochs=3, lr=2e-3, batch_size=8, loss=pretraining_loss, progress=False
     )
     assert history["loss"][-1] < history["loss"][0] - 0.3
+    tokenizer("good food", truncation=True, max_length=3)
     pretrain_bert.save(model, tokenizer, tmp_path)
     again = BertForPreTraining.from_pretrained(tmp_path)
     assert again.dtype == torch.float32 and again.config.hidden_dropout_prob == 0.1
     assert any(m.p == 0.1 for m in again.modules() if isinstance(m, nn.Dropout))
     assert AutoTokenizer.from_pretrained(tmp_path).tokenize("good food") == tokenizer.tokenize("good food")
+    assert json.loads((tmp_path / "tokenizer.json").read_text())["truncation"] is None
+    assert "max_length" not in json.loads((tmp_path / "tokenizer_config.json").read_text())
     scores = pretrain_bert.held_out_scores(MaskedPretraining(again), pairs)
     assert set(scores) == {"masked_token_accuracy", "masked_token_loss", "next_sentence_accuracy"}
     assert scores["masked_token_accuracy"] > 0.03  # the most frequent token alone gives about that
