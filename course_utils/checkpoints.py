@@ -203,8 +203,7 @@ def vision_model(name: str, pretrained: bool = True) -> tuple[nn.Module, Weights
         print(f"{name} → bundled stand-in: {RESNET10}, {weights_are}: 10 classes, 64 px")
     model = resnet10()
     if pretrained:
-        weights_file = bundled(RESNET10) / "model.safetensors"
-        model.load_state_dict({key: value.float() for key, value in load_file(weights_file).items()})
+        model.load_state_dict(load_file(bundled(RESNET10) / "model.safetensors"))
     return model, RESNET10_WEIGHTS
 
 

@@ -3,10 +3,12 @@
     python recipes/pretrain_resnet.py                          # one process, on the GPU if there is one
     torchrun --nproc-per-node 2 recipes/pretrain_resnet.py     # several; --batch-size is then each one's
 
-An interrupted run goes on where it stopped. The test pictures are looked at once, at the end.
+An interrupted run goes on where it stopped; `--start-from` goes on from the weights of a training that has ended. The
+test pictures are looked at once, at the end.
 """
 
 import argparse
+import json
 import os
 from pathlib import Path
 
@@ -55,20 +57,20 @@ class AugmentedPictures(Dataset):
 def model_card(record: dict) -> str:
     """What a reader should know of the weights, with every figure taken from the record of their training."""
     options, history = record["options"], record["history"]
-    curve = "\n".join(f"| {row['epoch']} | {row['loss']:.3f} |" for row in history)
+    curve = "\n".join(f"| {row['epoch']} | {row['loss']:.3f} |" for row in history[3::4])
     accuracy, loss = f"{record['test_accuracy']:.4f}", f"{record['test_loss']:.3f}"
     return f"""# resnet10-cifar10
 
 torchvision's `ResNet(BasicBlock, [1, 1, 1, 1])` with 4.9 million weights for the ten classes of CIFAR-10, on pictures
 of 64 px. It stands in for ImageNet's networks where these cannot be had (`course_utils.vision_model`).
 
-**Test accuracy {accuracy}**, loss {loss}, on CIFAR-10's 10,000 test pictures, looked at once, after rounding to half
-precision.
+**Test accuracy {accuracy}**, loss {loss}, on CIFAR-10's 10,000 test pictures, looked at when a training had ended,
+after rounding to half precision.
 
 - **Data**: the 50,000 training pictures of CIFAR-10 (Krizhevsky, 2009), as the JPEG files of a public copy, enlarged
   from 32 px. The course holds none of them. Each was shifted by up to {SHIFT} px, mirrored and given a square hole of
   {HOLE} px, all at random.
-- **Recipe**: `{record["command"]}`: {options["epochs"]} epochs, {options["batch_size"]} pictures a step,
+- **Recipe**: `{record["command"]}`: {len(history)} epochs, {options["batch_size"]} pictures a step,
   AdamW, peak learning rate {options["lr"]}, weight decay {options["weight_decay"]}, warm-up and linear decay, labels
   smoothed by {options["label_smoothing"]}.
 - **Hardware**: {record["hardware"]}, {record["precision"]}, {record["minutes"]:.0f} minutes. PyTorch {record["torch"]}.
@@ -91,9 +93,12 @@ def main():
     parser.add_argument("--label-smoothing", type=float, default=0.1)
     parser.add_argument("--per-class", type=int, default=5000, help="training pictures a class; fewer for a trial")
     parser.add_argument("--num-workers", type=int, default=0, help="processes that load data: a few, beside a GPU")
+    parser.add_argument("--start-from", type=Path, help="go on from the weights in this folder")
     parser.add_argument("--out", type=Path, default=Path("_build/recipes/resnet10-cifar10"))
     options = parser.parse_args()
     out = options.out
+    if options.start_from and out.resolve() == options.start_from.resolve():
+        parser.error(f"--out and --start-from are both {out}: give the new weights a folder of their own.")
 
     os.environ["COURSE_SOURCE"] = "hub"  # CIFAR-10 or nothing: no drawn creatures in its place
     cifar = load_cifar10(options.per_class, validation=0)
@@ -101,18 +106,23 @@ def main():
     data = AugmentedPictures(pictures, cifar.train.labels)
     torch.manual_seed(0)
     model = resnet10()
+    before = {}
+    if options.start_from:
+        before = json.loads((options.start_from / "record.json").read_text())
+        model.load_state_dict(load_file(options.start_from / "model.safetensors"))
     history = fit(
         model, data, epochs=options.epochs, lr=options.lr, batch_size=options.batch_size,
         weight_decay=options.weight_decay, num_workers=options.num_workers, checkpoint_dir=out,
         loss=nn.CrossEntropyLoss(label_smoothing=options.label_smoothing),
+        seed=before.get("steps", 0),  # other holes and shifts than in the training that it goes on from
     )  # fmt: skip
     if not PartialState().is_main_process:
         return
     save_fp16(model, out / "model.safetensors")
-    model.load_state_dict({key: value.float() for key, value in load_file(out / "model.safetensors").items()})
+    model.load_state_dict(load_file(out / "model.safetensors"))  # rounded, as others will have it
     metrics = evaluate(model, cifar.test.with_transform(RESNET10_WEIGHTS.transforms()))
     scores = {"test_accuracy": metrics.accuracy, "test_loss": metrics.loss}
-    write_record(out, model_card, history, options, len(data), **scores)
+    write_record(out, model_card, history, options, len(data), before, **scores)
     print(f"test accuracy {metrics.accuracy:.4f}; weights and record in {out}")
 
 
