@@ -132,6 +132,7 @@ if __name__ == "__main__":
         earlier = results.get(name, {})
         if any(earlier.get(option) != value for option, value in {**vars(TASKS[name]), "weights": weights}.items()):
             earlier = {}  # another recipe's, or another network's
+        calls = [] if set(options.arms) == set(ARMS) else earlier.get("measured", [])
         results[name] = earlier | measure(name, options.arms, options.seeds, weights)
-        results[name]["measured"] = [*earlier.get("measured", []), circumstances()]
+        results[name]["measured"] = [*calls, circumstances()]
         write({"results": results}, options.out)

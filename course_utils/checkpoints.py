@@ -38,7 +38,7 @@ BUNDLED_FILES = {
         "model.safetensors": "a2eba3dcba592b268acf32e7412b4a53a0b5024d35b723e8c56a4bf176c63c29",
         "tokenizer.json": "3db04c26af844e5b828eba46e4c108cfb4e1c451f08c827c5ea37a15e832d7f1",
     },
-    "resnet10-cifar10": {"model.safetensors": "f73972e27c455c21e045c4907f6463d6c988e7e4b4ffdc688a7b544038715c83"},
+    "resnet10-cifar10": {"model.safetensors": "0f1011483183ada85296e4db0313f6aebdbd0360028efe0c9a571763204c6f96"},
 }
 BERT_MINI = ("bert-mini-en", "bert-mini-zh")
 
