@@ -6,23 +6,26 @@ Each name is loaded from its module when it is first used, so the import itself 
 from importlib import import_module
 
 _MODULES = {
-    "runtime": ["Runtime", "setup"],
-    "checkpoints": ["checkpoint", "vision_model"],
-    "datasets": ["Reviews", "Split", "load_cifar10", "load_pokemon", "load_reviews", "tokenize"],
+    "runtime": ["Runtime", "setup", "stand_ins"],
+    "texts": ["Reviews", "Split", "tokenize"],
     "pictures": ["PictureError", "PictureSplits", "Pictures", "load_folder", "read_picture"],
-    "drawings": ["creatures"],
-    "transfer": ["count_parameters", "embed", "freeze", "parameter_groups", "replace_head", "unfreeze"],
-    "training": ["History", "Metrics", "evaluate", "fit", "predict"],
-    "plots": ["plot_confusion", "plot_pictures", "plot_scores", "plot_scores_by", "use_course_style"],
-    "widgets": ["flip_through", "try_it"],
+    "transfer": ["count_parameters", "find_head", "freeze", "parameter_groups", "replace_head", "unfreeze"],
+    "inference": ["Metrics", "embed", "evaluate", "predict"],
+    "training": ["History", "fit"],
+    "claims": ["expect"],
+    "show.plots": ["plot_confusion", "plot_pictures", "plot_scores", "plot_scores_by", "use_course_style"],
+    "show.widgets": ["flip_through", "try_it"],
+    "sources.checkpoints": ["checkpoint", "vision_model"],
+    "sources.reviews": ["load_questions", "load_reviews"],
+    "sources.photographs": ["load_cifar10", "load_pokemon"],
+    "sources.creatures": ["creatures"],
+    "sources.scores": ["load_scores"],
 }
 _HOME = {name: module for module, names in _MODULES.items() for name in names}
-__all__ = [*_MODULES, *_HOME]
+__all__ = list(_HOME)
 
 
 def __getattr__(name: str):
-    if name in _MODULES:
-        return import_module(f"{__name__}.{name}")
     if name in _HOME:
         return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
     raise AttributeError(f"course_utils has no {name!r}; it has {', '.join(sorted(_HOME))}")

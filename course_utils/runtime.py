@@ -2,6 +2,7 @@
 
 import os
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -43,7 +44,8 @@ def setup(seed: int = 0) -> Runtime:
     Raises:
         ValueError: COURSE_SOURCE is not one of auto, hub, bundled.
     """
-    set_seed(seed)
+    set_seed(shifted(seed))
+    _shift_later_seeds()
     here = device()
     runtime = Runtime(here, precision(here), source(), seed)
     print(runtime)
@@ -59,13 +61,36 @@ def precision(device: torch.device) -> str:
     """The fastest number format that the hardware computes natively: "bf16", "fp16" or "fp32".
 
     Emulated bf16 does not count. A T4 accepts bf16 but has no units for it, so it gets fp16 with loss scaling; a CPU
-    with neither AMX nor AVX512-BF16 would take many times longer in bf16 than in fp32.
+    with neither AMX nor AVX512-BF16 would take many times longer in bf16 than in fp32. COURSE_PRECISION overrules it.
     """
+    if forced := os.environ.get("COURSE_PRECISION"):
+        check_precision(forced)
+        return forced
     if device.type == "cuda":
         return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
-    if device.type == "cpu" and (torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()):
+    # private names, which a later PyTorch may drop: then fp32, which is right everywhere
+    probes = [getattr(torch.cpu, name, None) for name in ("_is_amx_tile_supported", "_is_avx512_bf16_supported")]
+    if device.type == "cpu" and any(probe and probe() for probe in probes):
         return "bf16"
     return "fp32"
+
+
+def shifted(seed: int) -> int:
+    """A seed as it is or, for authors who ask whether a chapter holds with others too, moved on by COURSE_SEED."""
+    return seed + 1000 * int(os.environ.get("COURSE_SEED", "0"))
+
+
+def _shift_later_seeds() -> None:
+    """Move on the seeds that a chapter names itself, where COURSE_SEED asks for it."""
+    original = torch.manual_seed
+    if shifted(0) and not hasattr(original, "shifts"):
+        torch.manual_seed = lambda seed: original(shifted(seed))
+        torch.manual_seed.shifts = True
+
+
+def check_precision(precision: str | None) -> None:
+    if precision not in (None, "bf16", "fp16", "fp32"):
+        raise ValueError(f"precision={precision!r} must be 'bf16', 'fp16', 'fp32' or None for the hardware's own.")
 
 
 def source() -> str:
@@ -97,3 +122,56 @@ def reachable(url: str) -> bool:
     thread.start()
     thread.join(PROBE_SECONDS)
     return answers == [True]
+
+
+class Unavailable(ConnectionError):
+    """A public thing could not be had; the message says what was tried."""
+
+
+# what was asked for → where it came from ("hub", "mirror" or "bundled"), what was given, and why
+_chosen: dict[str, tuple[str, str, str]] = {}
+
+
+def choose(what: str, public: Callable, bundled: Callable, *, stand_in: str, genuine: Callable | None = None):
+    """What `public` gives, else what `bundled` does: the one place that decides it, by COURSE_SOURCE.
+
+    A stand-in is announced in one line with its reason, once a session, and `stand_ins` lists it.
+
+    Args:
+        what: what a chapter asked for, such as ``"bert-base-uncased"``.
+        public: gives the public thing, or raises `Unavailable`.
+        bundled: gives what the course brings along.
+        stand_in: what that is, in a few words.
+        genuine: says whether the public thing is the published one; None: it was checked.
+
+    Raises:
+        Unavailable: COURSE_SOURCE is ``hub``, and the public thing cannot be had.
+    """
+    reason = "COURSE_SOURCE=bundled"
+    if source() != "bundled":
+        try:
+            given = public()
+        except Unavailable as error:
+            if source() == "hub":
+                raise type(error)(f"COURSE_SOURCE=hub, but {error}") from error
+            reason = str(error)
+        else:
+            _chosen[what] = ("hub" if genuine is None or genuine() else "mirror", what, "")
+            return given
+    given = bundled()
+    choice = ("bundled", stand_in, reason)
+    if _chosen.get(what) != choice:
+        print(f"{what} → bundled stand-in: {stand_in} ({reason})")
+    _chosen[what] = choice
+    return given
+
+
+def stand_ins() -> dict[str, str]:
+    """What stood in for what in this session: name asked for → what was given instead."""
+    return {what: given for what, (where, given, _) in _chosen.items() if where == "bundled"}
+
+
+def checkpoints_are() -> str:
+    """Where this session's checkpoints and data came from: "bundled", "hub", or "mirror" for a mixture."""
+    found = {where for where, *_ in _chosen.values()}
+    return "bundled" if found <= {"bundled"} else "hub" if found == {"hub"} else "mirror"

@@ -1,12 +1,10 @@
-"""Turning a pretrained network to another task: heads, freezing, learning rates per layer, cached features."""
+"""Turning a pretrained network to another task: heads, freezing, learning rates per layer."""
 
 import re
 from typing import NamedTuple
 
-import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
-from torch.utils.data import TensorDataset
 
 # Where torchvision and transformers keep the layers that turn features into scores.
 HEADS = ("fc", "classifier", "heads", "head", "score")
@@ -161,30 +159,3 @@ def _layer_of(parameter_name: str) -> str:
         return "encoder.ln"
     numbered = re.match(r"(.*?\bembeddings|(?:[^.]+\.)*?(?:encoder_layer_)?\d+)\.", parameter_name)
     return numbered.group(1) if numbered else parameter_name.partition(".")[0]
-
-
-@torch.no_grad()
-def embed(model: nn.Module, data, *, batch_size: int = 64, precision: str | None = None) -> TensorDataset:
-    """Compute once what a frozen backbone hands to its head, so that a head can be trained on it at no further cost.
-
-    Args:
-        model: a model with a head (see `find_head`); it is run in evaluation mode.
-        data: as for `evaluate`.
-        batch_size: examples at a time.
-        precision: as for `fit`.
-
-    Returns:
-        A TensorDataset of (features, label): float32 of shape (N, features) and int64 of shape (N,), on the CPU.
-    """
-    from course_utils.training import run_through  # at call time, because training imports this module
-
-    seen = {}
-    head = model.get_submodule(find_head(model))
-    hook = head.register_forward_pre_hook(lambda module, inputs: seen.update(features=inputs[0]))
-    try:
-        features, labels = run_through(
-            model, data, batch_size=batch_size, precision=precision, read=lambda outputs: seen["features"]
-        )
-    finally:
-        hook.remove()
-    return TensorDataset(features, labels)

@@ -26,8 +26,11 @@ from torch.utils.data import DataLoader, Dataset
 from transformers import BertConfig, BertForPreTraining, BertTokenizer
 
 from course_utils import runtime
-from course_utils.datasets import DownloadError, Remote, fetch, load_reviews
-from course_utils.training import collate_for, cross_entropy, fit
+from course_utils.batches import collate_for
+from course_utils.inference import cross_entropy
+from course_utils.sources.download import DownloadError, Remote, fetch
+from course_utils.sources.reviews import load_reviews
+from course_utils.training import fit
 
 HELD_OUT = 100  # every hundredth review is for testing
 VOCABULARY = {"en": 8000, "zh": 6000}

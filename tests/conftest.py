@@ -46,3 +46,9 @@ def cache_of_real_data(tmp_path, monkeypatch):
     weights = Path(os.environ["COURSE_MIRROR"]) / "torch-home"
     if weights.is_dir():
         monkeypatch.setenv("TORCH_HOME", str(weights))
+
+
+@pytest.fixture(autouse=True)
+def no_earlier_choices(monkeypatch):
+    """Each test announces its stand-ins anew."""
+    monkeypatch.setattr("course_utils.runtime._chosen", {})

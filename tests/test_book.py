@@ -11,8 +11,9 @@ import nbformat
 import pytest
 import yaml
 
-from course_utils.__main__ import main, publish
-from course_utils.checkpoints import STAND_INS
+from course_utils.__main__ import main
+from course_utils.desk.publish import publish
+from course_utils.sources.checkpoints import STAND_INS
 
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted(ROOT.glob("book/**/*.ipynb"))

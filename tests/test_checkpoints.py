@@ -8,8 +8,9 @@ import torch
 from huggingface_hub import constants
 from transformers import BertForSequenceClassification, BertTokenizer
 
-from course_utils import checkpoints, runtime
-from course_utils.checkpoints import MINILM_FILES, checkpoint, verified
+from course_utils import runtime
+from course_utils.sources import checkpoints
+from course_utils.sources.checkpoints import MINILM_FILES, checkpoint, verified
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
-from course_utils.drawings import SPECIES, creatures, draw
+from course_utils.sources.creatures import SPECIES, creatures, draw
 
 NAMES = [species.name for species in SPECIES]
 

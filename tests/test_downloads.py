@@ -13,8 +13,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from course_utils import datasets
-from course_utils.datasets import DownloadError, Remote, fetch, unpack
+from course_utils.sources import download as datasets
+from course_utils.sources.download import DownloadError, Remote, fetch, unpack
 
 CONTENT = bytes(range(256)) * 4096  # 1 MiB
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -183,7 +183,7 @@ def test_a_damaged_cached_file_is_replaced(server, cache):
 
 def test_a_kill_leaves_only_verified_files_and_the_next_session_resumes(server, cache):
     code = (
-        "from course_utils.datasets import Remote, fetch\n"
+        "from course_utils.sources.download import Remote, fetch\n"
         f"fetch(Remote('folder/file.bin', '{SHA256}', ('{server.address}/stall',)))"
     )
     process = subprocess.Popen([sys.executable, "-c", code], env={**os.environ, "COURSE_CACHE": str(cache)})

@@ -6,8 +6,8 @@ import pytest
 from ipywidgets import HTML, Accordion, Image, IntSlider
 from PIL import Image as Picture
 
-from course_utils.plots import plot_pictures, plot_scores_by
-from course_utils.widgets import flip_through, try_it
+from course_utils.show.plots import plot_pictures, plot_scores_by
+from course_utils.show.widgets import flip_through, try_it
 
 
 def test_pictures_are_flipped_by_the_browser_itself():

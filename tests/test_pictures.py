@@ -9,8 +9,9 @@ from PIL import Image
 from torchvision.datasets import ImageFolder
 from torchvision.models import resnet18
 
-from course_utils.datasets import CIFAR10, Remote, load_cifar10, load_pokemon
 from course_utils.pictures import PictureError, Pictures, PictureSplits, load_folder, read_picture
+from course_utils.sources.download import Remote
+from course_utils.sources.photographs import CIFAR10, load_cifar10, load_pokemon
 from course_utils.training import fit
 
 
@@ -208,7 +209,7 @@ def write_mirror(folder, path, content):
 
 
 def test_a_file_with_other_bytes_than_the_manifest_says_is_named(cache, tmp_path, monkeypatch):
-    from course_utils import datasets
+    from course_utils.sources import download as datasets
 
     monkeypatch.setenv("COURSE_SOURCE", "hub")
     monkeypatch.setenv("COURSE_MIRROR", str(tmp_path / "mirror"))
@@ -222,7 +223,7 @@ def test_a_file_with_other_bytes_than_the_manifest_says_is_named(cache, tmp_path
 def test_a_repacked_archive_with_the_same_members_is_accepted(cache, tmp_path, monkeypatch):
     import zipfile
 
-    from course_utils import datasets
+    from course_utils.sources import download as datasets
 
     sums = set()
     for level in (0, 9):

@@ -7,8 +7,9 @@ from importlib.resources import files
 import pytest
 
 import course_utils as cu
-from course_utils import datasets
-from course_utils.datasets import DownloadError, Remote, Split
+from course_utils.sources import reviews as datasets
+from course_utils.sources.download import DownloadError, Remote
+from course_utils.texts import Split
 
 LANGUAGES = ("en", "zh")
 

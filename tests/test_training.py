@@ -11,7 +11,8 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 from transformers import BertConfig, BertForSequenceClassification
 
-from course_utils.training import cross_entropy, evaluate, fit, predict
+from course_utils.inference import cross_entropy, evaluate, predict
+from course_utils.training import fit
 
 
 class Texts(torch.utils.data.Dataset):
@@ -168,7 +169,7 @@ def test_a_dataloader_that_shuffles_resumes_too(tmp_path):
     whole, broken, resumed = tiny_bert(), tiny_bert(), tiny_bert()
 
     def loader(data):
-        from course_utils.training import collate_for
+        from course_utils.batches import collate_for
 
         return DataLoader(data, 8, shuffle=True, collate_fn=collate_for(whole))
 

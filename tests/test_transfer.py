@@ -9,8 +9,9 @@ from torch import nn
 from torch.utils.data import TensorDataset
 from transformers import BertConfig, BertForSequenceClassification, BertModel
 
-from course_utils.training import evaluate, fit, predict
-from course_utils.transfer import count_parameters, embed, find_head, freeze, parameter_groups, replace_head, unfreeze
+from course_utils.inference import embed, evaluate, predict
+from course_utils.training import fit
+from course_utils.transfer import count_parameters, find_head, freeze, parameter_groups, replace_head, unfreeze
 
 TINY = BertConfig(vocab_size=40, hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=32)
 VISION = {

@@ -8,10 +8,11 @@ import torch
 from torchvision.models import get_model, get_model_weights
 
 import course_utils as cu
-from course_utils import checkpoints, runtime
-from course_utils.checkpoints import CIFAR_CLASSES, RESNET10, VISION_MODELS, resnet10, save_fp16, vision_model
+from course_utils import runtime
+from course_utils.sources import checkpoints
+from course_utils.sources.checkpoints import CIFAR_CLASSES, RESNET10, VISION_MODELS, resnet10, save_fp16, vision_model
 
-BUNDLED = Path(checkpoints.__file__).parent / "bundled" / RESNET10
+BUNDLED = Path(runtime.__file__).parent / "bundled" / RESNET10
 
 
 @pytest.fixture

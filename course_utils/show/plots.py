@@ -11,7 +11,7 @@ from matplotlib.ticker import MaxNLocator
 
 def use_course_style() -> None:
     """Give the figures that follow the course's colours and sizes."""
-    plt.style.use(str(files("course_utils") / "course.mplstyle"))
+    plt.style.use(str(files("course_utils.show") / "course.mplstyle"))
 
 
 def plot_history(history) -> Figure:

