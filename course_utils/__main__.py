@@ -2,18 +2,26 @@
 
 import argparse
 import sys
+from importlib import import_module
 
-from course_utils.desk import publish
+COMMANDS = {
+    "record": "execute chapters under several seeds and precisions, and keep the values that they claim",
+    "publish": "give your copy of the course its own address on GitHub",
+}
 
 
 def main(arguments: list[str] | None = None) -> int:
+    arguments = sys.argv[1:] if arguments is None else arguments
     parser = argparse.ArgumentParser(prog="python -m course_utils", description=__doc__.partition(";")[0])
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for module in (publish,):
-        module.add_command(commands)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", dest="command")
+    for name, purpose in COMMANDS.items():
+        command = commands.add_parser(name, help=purpose, description=purpose)
+        if name in arguments[:1]:  # a command brings only its own libraries
+            module = import_module(f"course_utils.desk.{name}")
+            module.add_arguments(command)
     options = parser.parse_args(arguments)
     try:
-        return options.run(options) or 0
+        return module.run(options) or 0
     except (ValueError, OSError) as error:
         print(error, file=sys.stderr)
         return 2

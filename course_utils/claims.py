@@ -40,9 +40,9 @@ class RecordError(ValueError):
 def expect(claim: str, value: float, *, above: float | None = None, below: float | None = None) -> None:
     """Print a measured value beside what is usual for it; it never stops a reader, whatever the value is.
 
-    What is usual comes from the record that ships with the course, for the kind of checkpoints that this session uses.
-    Under ``COURSE_STRICT=1``, as in ``make test``, a value that is not usual, or that nobody has recorded, is an error;
-    ``COURSE_RECORD=FILE`` notes it for ``python -m course_utils record`` instead.
+    What is usual comes from the record that ships with the course: with checkpoints like this session's, else with the
+    nearest ones that were recorded. Under ``COURSE_STRICT=1``, as in ``make test``, a value that is unusual, or that
+    nobody has recorded, is an error; ``COURSE_RECORD=FILE`` notes it for ``python -m course_utils record`` instead.
 
     Args:
         claim: its name, which starts with the chapter's number: ``"03-head-60-labels"``.
@@ -54,25 +54,26 @@ def expect(claim: str, value: float, *, above: float | None = None, below: float
     if file := os.environ.get("COURSE_RECORD"):
         with open(file, "a", encoding="utf-8") as notes:
             notes.write(json.dumps({"claim": claim, "value": value, "source": source}) + "\n")
-    strict = os.environ.get("COURSE_STRICT") == "1" and not file
-    known = load_record()
-    usual = band([run["values"][claim] for run in known if run["source"] == source and claim in run["values"]])
-    fault = ""
+    by_source = {name: band(recorded(claim, name)) for name in (source, "mirror", "bundled")}
+    nearest = next((name for name, known in by_source.items() if known), None)
+    usual, unusual = by_source.get(nearest), False
     if not math.isfinite(value):
-        said = fault = "this is not a number"
+        said = "this is not a number"
     elif usual is None:
-        said = f"too few runs are recorded {SOURCES[source]} to say what is usual"
-        if not any(claim in run["values"] for run in known):
-            fault = f"nobody has recorded it: run python -m course_utils record {claim[:2]}"
+        said = "not recorded yet"
     else:
-        said = f"usual {SOURCES[source]} is {usual}"
-        if not usual.low <= value <= usual.high:
-            said = fault = f"unusual: {said}"
+        unusual = nearest == source and not usual.low <= value <= usual.high
+        said = f"{'unusual: ' if unusual else ''}usual {SOURCES[nearest]} is {usual}"
         if above is not None or below is not None:
             said = f"{_comparison(value, usual.values, above, below)}; {said}"
     print(f"{claim}: {number(value, usual.spread if usual else None)} ({said})")
-    if strict and fault:
-        raise RecordError(f"{claim} is {value:.6g}: {fault}")
+    if os.environ.get("COURSE_STRICT") == "1" and not file and (unusual or usual is None or not math.isfinite(value)):
+        raise RecordError(f"{claim} is {value:.6g}, {said}. To record it: python -m course_utils record {claim[:2]}")
+
+
+def recorded(claim: str, source: str) -> list[float]:
+    """What the recorded runs with such checkpoints found."""
+    return [run["values"][claim] for run in load_record() if run["source"] == source and claim in run["values"]]
 
 
 def _comparison(value: float, values: list[float], above: float | None, below: float | None) -> str:

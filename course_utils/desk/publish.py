@@ -43,12 +43,10 @@ def publish(repository: str, root: Path) -> list[Path]:
     return changed
 
 
-def add_command(commands) -> None:
-    command = commands.add_parser("publish", help="give your copy of the course its own address on GitHub")
+def add_arguments(command) -> None:
     command.add_argument("repository", metavar="OWNER/REPO")
-    command.set_defaults(run=_run)
 
 
-def _run(options) -> None:
+def run(options) -> None:
     for path in publish(options.repository, Path.cwd()):
         print(f"wrote {options.repository} into {path.relative_to(Path.cwd())}")
