@@ -1,6 +1,6 @@
 """The course's own pretraining: how fast the recipe reads, and what its bert-mini-en and bert-mini-zh are worth.
 
-    COURSE_MIRROR=… python benchmarks/bert_mini.py [--out benchmarks/results/bert_mini.json]
+    COURSE_MIRROR=… python benchmarks/bert_mini.py [--record]
 
 Speed: tokens a second of recipes/pretrain_bert.py's training on 1,500 reviews of its corpus, and the share that its
 operations (6 a weight and token, as in chapter 2) have of the rate of one large matrix product, measured just before.
@@ -9,14 +9,12 @@ rate of three that does best on validation reviews for these weights; test accur
 the classes' recalls), on at most 2,000 of the test reviews, after the last epoch. Real reviews where they can be had.
 """
 
-import argparse
-import json
 import statistics
 import sys
 from pathlib import Path
 
 import torch
-from common import circumstances, matrix_rate, times_as_long, write
+from common import argument_parser, matrix_rate, report, times_as_long
 from torch.utils.data import Dataset, Subset
 from transformers import BertConfig, BertForSequenceClassification, BertTokenizer
 
@@ -48,11 +46,12 @@ def speed(language: str) -> dict:
     head = bert.cls.predictions
     in_head = 0.15 * (head.transform.dense.weight.numel() + head.decoder.weight.numel())
     operations = 6 * (in_layers + in_head)
+    name = f"bert-mini-{language}"
     return {
-        "tokens_per_second": tokens,
-        "operations_a_token": operations,
-        "matrix_products_tflops": rate / 1e12,
-        "share_of_matrix_rate": tokens * operations / rate,
+        f"{name}-tokens-per-second": tokens,
+        f"{name}-operations-a-token": operations,
+        f"{name}-matrix-tflops": rate / 1e12,
+        f"{name}-share-of-matrix-rate": tokens * operations / rate,
     }
 
 
@@ -66,21 +65,14 @@ def balanced_accuracy(metrics: cu.Metrics) -> float:
     return sum(recalls) / len(recalls)
 
 
-def worth(language: str, labels: int) -> dict:
-    """Test accuracy and balanced accuracy from pretrained and from random weights, each with its best learning rate."""
+def worth(language: str, labels: int) -> list[dict]:
+    """For each seed: test accuracies from pretrained and from random weights, each with its best learning rate."""
     folder = cu.checkpoint(f"bert-mini-{language}")
     tokenizer = BertTokenizer.from_pretrained(folder)
     reviews = cu.load_reviews(language)
     train = cu.tokenize(reviews.train, tokenizer)
     validation = drawn(cu.tokenize(reviews.validation, tokenizer), TESTED, seed=0)
     test = drawn(cu.tokenize(reviews.test, tokenizer), TESTED, seed=0)
-    row = {
-        "reviews": reviews.name,
-        "labels": min(labels, len(train)),
-        "validation": len(validation),
-        "test": len(test),
-        "epochs": EPOCHS[labels],
-    }
 
     def fine_tuned(weights: str, lr: float, seed: int) -> BertForSequenceClassification:
         cu.setup(seed)
@@ -92,44 +84,36 @@ def worth(language: str, labels: int) -> dict:
         cu.fit(model, few, epochs=EPOCHS[labels], lr=lr, batch_size=16, seed=seed, progress=False)
         return model
 
-    for weights in ("pretrained", "random_weights"):
+    rows = [{} for _ in SEEDS]
+    for weights in ("pretrained", "random"):
+        name = f"bert-mini-{language}-{labels}-{weights}"
         trials = {lr: [fine_tuned(weights, lr, seed) for seed in SEEDS] for lr in RATES}
         on_validation = {
             lr: statistics.mean(balanced_accuracy(cu.evaluate(model, validation)) for model in models)
             for lr, models in trials.items()
         }
-        row[f"{weights}_validation_by_lr"] = {f"{lr:g}": score for lr, score in on_validation.items()}
-        row[f"{weights}_lr"] = lr = max(on_validation, key=on_validation.get)
-        metrics = [cu.evaluate(model, test) for model in trials[lr]]
-        for which, values in (
-            ("accuracy", [m.accuracy for m in metrics]),
-            ("balanced_accuracy", [balanced_accuracy(m) for m in metrics]),
-        ):
-            row[f"{weights}_{which}"] = values
-            row[f"{weights}_{which}_mean"] = statistics.mean(values)
-            row[f"{weights}_{which}_sd"] = statistics.stdev(values)
-        print(language, labels, weights, on_validation, row[f"{weights}_balanced_accuracy"], flush=True)
-    return row
+        lr = max(on_validation, key=on_validation.get)
+        for row, model in zip(rows, trials[lr], strict=True):
+            metrics = cu.evaluate(model, test)
+            row |= {f"{name}-accuracy": metrics.accuracy, f"{name}-balanced": balanced_accuracy(metrics)}
+            row |= {f"{name}-lr": lr} | {f"{name}-validation-at-{lr:g}": s for lr, s in on_validation.items()}
+    return rows
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", help="write the results to this JSON file")
+    parser = argument_parser(__doc__)
     parser.add_argument("--language", choices=["en", "zh"], nargs="+", default=["en", "zh"])
     parser.add_argument("--only", choices=["speed", "worth"])
     options = parser.parse_args()
-    known = Path(options.out) if options.out else None
-    results = json.loads(known.read_text())["results"] if known and known.exists() else {}
     for language in options.language:
         if options.only != "worth":
-            results[f"pretraining, {language}"] = speed(language) | {"measured": circumstances()}
+            values = speed(language)
+            if language == "zh":
+                stand_in = BertConfig.from_pretrained(cu.checkpoint("bert-mini-zh"))
+                values["bert-base-chinese-times-as-long"] = times_as_long(BertConfig(vocab_size=21128), stand_in)
+            report(f"speed {language}", values, source="mirror", record=options.record)
         if options.only != "speed":
             for labels in EPOCHS:
-                results[f"bert-mini-{language}, {labels} labels"] = worth(language, labels) | {
-                    "measured": circumstances()
-                }
-    if options.only != "worth":
-        stand_in = BertConfig.from_pretrained(cu.checkpoint("bert-mini-zh"))
-        times = times_as_long(BertConfig(vocab_size=21128), stand_in)
-        results["bert-base-chinese, times as long a step as its stand-in"] = times
-    write({"results": results}, options.out)
+                for seed, values in zip(SEEDS, worth(language, labels), strict=True):
+                    task = f"worth {language} {labels}"
+                    report(task, values, source="mirror", seed=seed, record=options.record)

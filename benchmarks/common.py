@@ -1,26 +1,17 @@
-"""What every benchmark writes beside its figures: where, when and with which versions they were measured."""
+"""What the benchmarks share: timing, the rate of a large matrix product, and their way into the course's record."""
 
+import argparse
 import json
-import platform
 import shlex
 import sys
 import time
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 
 import torch
 from transformers import BertConfig, BertForSequenceClassification
 
-from course_utils import runtime
-
-
-def hardware() -> str:
-    device = runtime.device()
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    name = torch.cpu.get_capabilities().get("cpu_name") or platform.processor()
-    return f"{name}, {torch.get_num_threads()} threads, {torch.backends.cpu.get_cpu_capability()}"
+from course_utils import claims, runtime
+from course_utils.desk.record import add, circumstances
 
 
 def synchronize() -> None:
@@ -69,26 +60,27 @@ def times_as_long(config: BertConfig, stand_in: BertConfig) -> float:
     return step_seconds(config) / step_seconds(stand_in)
 
 
-def circumstances() -> dict:
-    """Where, when, with which versions and by which command something was measured."""
-    packages = ("torch", "transformers", "accelerate", "scikit-learn")
-    return {
-        "hardware": hardware(),
-        "precision": runtime.precision(runtime.device()),
-        "versions": {"python": platform.python_version(), **{name: version(name) for name in packages}},
-        "command": shlex.join(["python", *sys.argv]),
-        "date": datetime.now(UTC).date().isoformat(),
-    }
+def argument_parser(description: str) -> argparse.ArgumentParser:
+    """A parser that knows what every benchmark does."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--record", action="store_true", help="put the figures into course_utils/record.jsonl")
+    return parser
 
 
-def write(report: dict, out: str | None) -> None:
-    """Print a report, and write it to `out`."""
-    text = json.dumps(report, indent=2)
-    print(text)
-    if out:
-        Path(out).write_text(text + "\n")
+def report(task: str, values: dict[str, float], *, source: str, seed: int = 0, record: bool) -> None:
+    """Print figures, and put them into the record with where, when and with which versions they were measured.
 
-
-def record(results: dict, out: str | None) -> None:
-    """Write the results of one call with its circumstances; a file of several calls has them in each row instead."""
-    write({"results": results} | circumstances(), out)
+    Args:
+        task: which part of the benchmark they belong to; "" where it has one. A later run of the same task on the same
+            machine takes the earlier one's place.
+        values: claim → number; see `course_utils.claims`.
+        source: "bundled", or "mirror" where real data or weights were used.
+        seed: of the run.
+        record: whether to record them.
+    """
+    print(json.dumps(values, indent=2), flush=True)
+    if record:
+        script = f"benchmarks/{Path(sys.argv[0]).name}"
+        run = {"schema": claims.SCHEMA, "made_by": f"{script} {task}".strip(), "code": "", "source": source}
+        run |= {"seed": seed, "command": shlex.join(["python", script, *sys.argv[1:]]), "values": values}
+        add([run | circumstances()])

@@ -1,6 +1,6 @@
 """One epoch of fine-tuning on 1,000 reviews: the documents' loop, Hugging Face's Trainer and `cu.fit`, side by side.
 
-    COURSE_MIRROR=… python benchmarks/finetune_text.py [--out benchmarks/results/finetune_text.json]
+    COURSE_MIRROR=… python benchmarks/finetune_text.py [--record]
 
 All train the same network, all-MiniLM-L6-v2, on the same texts (UCI's where they can be had), 16 at a time, each in a
 process of its own after a warm-up on 64 texts. Beside them stands the floor of a step: the matrix products of the real
@@ -18,7 +18,7 @@ import tempfile
 import time
 
 import torch
-from common import matrix_rate, record, seconds_of, synchronize, times_as_long
+from common import argument_parser, matrix_rate, report, seconds_of, synchronize, times_as_long
 from torch.utils.data import DataLoader, Subset
 from transformers import (
     BertConfig,
@@ -73,10 +73,10 @@ def fit(model, train, tokenizer):
 
 
 CONTENDERS = {
-    "plain fp32 loop, padded to the longest text": plain_loop,
-    "Trainer, bf16=True, dynamic padding": lambda *a: trainer(*a, bf16=True),
-    "Trainer, fp32, dynamic padding": lambda *a: trainer(*a, bf16=False),
-    "cu.fit": fit,
+    "plain-fp32": plain_loop,
+    "trainer-bf16": lambda *a: trainer(*a, bf16=True),
+    "trainer-fp32": lambda *a: trainer(*a, bf16=False),
+    "fit": fit,
 }
 
 
@@ -92,7 +92,7 @@ def load():
 def measure(name):
     """Warm up, train one epoch; called in a process of its own, so that its peak memory is its own."""
     _, train, tokenizer, model = load()
-    emulated = "bf16=True" in name and runtime.precision(runtime.device()) == "fp32"
+    emulated = name == "trainer-bf16" and runtime.precision(runtime.device()) == "fp32"
     if emulated:
         train = Subset(train, range(96))
     CONTENDERS[name](model, Subset(train, range(16 if emulated else 64)), tokenizer)
@@ -105,12 +105,7 @@ def measure(name):
         peak = torch.cuda.max_memory_allocated()
     else:
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    return {
-        "texts": len(train),
-        "seconds": seconds,
-        "texts_per_second": len(train) / seconds,
-        "peak_memory_gb": peak / 1e9,
-    }
+    return {f"text-{BATCH}-{name}": len(train) / seconds, f"text-{BATCH}-{name}-gb": peak / 1e9}
 
 
 def floor():
@@ -128,33 +123,28 @@ def floor():
     # AdamW reads weight, gradient and two moments, and writes all but the gradient: 7 × 4 bytes a weight and step
     optimizer = 7 * 4 * parameters * steps / bandwidth
     return {
-        "matrix_products_tflops": rate / 1e12,
-        "memory_bandwidth_gb_per_second": bandwidth / 1e9,
-        "matrix_seconds": matrices,
-        "optimizer_seconds": optimizer,
-        "seconds": matrices + optimizer,
+        "text-matrix-tflops": rate / 1e12,
+        "text-memory-gb-per-second": bandwidth / 1e9,
+        f"text-{BATCH}-floor-matrix-seconds": matrices,
+        f"text-{BATCH}-floor-seconds": matrices + optimizer,
+        f"text-{BATCH}-floor": len(train) / (matrices + optimizer),
     }
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", help="write the results to this JSON file")
+    parser = argument_parser(__doc__)
     parser.add_argument("--measure", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.measure:
         print(json.dumps(measure(options.measure)))
         sys.exit()
-    reviews, train, _, _ = load()
-    results = {"reviews": reviews, "texts": len(train), "batch": BATCH}
+    values = {}
     for name in CONTENDERS:
         command = [sys.executable, __file__, "--measure", name]
         done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-        results[name] = json.loads(done.stdout.splitlines()[-1])
-        print(name, results[name], flush=True)
+        values |= json.loads(done.stdout.splitlines()[-1])
     for name in list(CONTENDERS)[:-1]:
-        ratio = results["cu.fit"]["texts_per_second"] / results[name]["texts_per_second"]
-        results[f"cu.fit is times as fast as: {name}"] = ratio
-    results["floor"] = floor()
-    results["cu.fit, share of the floor"] = results["floor"]["seconds"] / results["cu.fit"]["seconds"]
-    results["bert-base-uncased, times as long a step as its stand-in"] = times_as_long(BertConfig(), STAND_IN)
-    record(results, options.out)
+        print(f"cu.fit is {values[f'text-{BATCH}-fit'] / values[f'text-{BATCH}-{name}']:.2f} times as fast as {name}")
+    values |= floor()
+    values["bert-base-uncased-times-as-long"] = times_as_long(BertConfig(), STAND_IN)
+    report("", values, source=runtime.checkpoints_are(), record=options.record)

@@ -1,6 +1,6 @@
 """Training ResNet-18 on pictures of 128 px: the documents' float32 loop beside `cu.fit`, and what feeds them.
 
-    python benchmarks/finetune_vision.py [--pictures 640] [--out benchmarks/results/finetune_vision.json]
+    python benchmarks/finetune_vision.py [--pictures 640] [--record]
 
 Both train the same network from random weights on the same drawn pictures, after a warm-up, at several batch sizes: the
 documents name none, and half precision gains the more the larger it is. Beside them: pictures a second of loading alone
@@ -9,11 +9,10 @@ ready; loading must not be the bottleneck. Last, five epochs of a head on cached
 which a frozen backbone computes them anew.
 """
 
-import argparse
 import copy
 
 import torch
-from common import record, seconds_of
+from common import argument_parser, report, seconds_of
 from torch import nn
 from torch.utils.data import DataLoader
 from torchvision.models import resnet18
@@ -76,19 +75,16 @@ def head_on_cached_features(data) -> dict:
     cached = seconds_of(lambda: fit(head, features[0], epochs=5), warm_up=False)
     anew = seconds_of(lambda: fit(model, data, epochs=5), warm_up=False)
     return {
-        "computing the features once, seconds": once,
-        "five epochs on cached features, seconds": cached,
-        "five epochs computing them anew, seconds": anew,
-        "cached features are times as fast, features given": anew / cached,
-        "cached features are times as fast, computing them included": anew / (once + cached),
-        "largest difference of the two heads' weights": (head.weight - model.fc.weight.cpu()).abs().max().item(),
+        "vision-head-features-seconds": once,
+        "vision-head-cached-seconds": cached,
+        "vision-head-anew-seconds": anew,
+        "vision-head-weights-differ": (head.weight - model.fc.weight.cpu()).abs().max().item(),
     }
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argument_parser(__doc__)
     parser.add_argument("--pictures", type=int, default=640)
-    parser.add_argument("--out", help="write the results to this JSON file")
     options = parser.parse_args()
     cu.setup(seed=0)
     to_tensor = [v2.ToImage(), v2.ToDtype(torch.float32, scale=True), v2.Normalize([0.5] * 3, [0.25] * 3)]
@@ -96,17 +92,12 @@ if __name__ == "__main__":
     drawn = cu.creatures(options.pictures // CLASSES, validation=1, test=1, species=CLASSES, size=SIDE * 5 // 4).train
     data = drawn.in_memory(SIDE * 5 // 4).with_transform(training)
     loading = len(data) / seconds_of(lambda: list(DataLoader(data, BATCHES[0])))
-    results = {"pictures": len(data), "side": SIDE, "pictures per second of loading alone": loading}
+    values = {"vision-loading": loading}
     for batch in BATCHES:
-        documents = pictures_per_second(documents_loop, data, batch)
-        ours, steps = pictures_per_second(fit, data, batch), steps_alone(data, batch)
-        results[f"batches of {batch}, pictures per second"] = {
-            "the documents' float32 loop": documents,
-            "cu.fit": ours,
-            "steps of cu.fit alone": steps,
-            "cu.fit is times as fast as the documents' loop": ours / documents,
-            "loading is times as fast as training": loading / steps,
-        }
+        values[f"vision-{batch}-documents-loop"] = documents = pictures_per_second(documents_loop, data, batch)
+        values[f"vision-{batch}-fit"] = ours = pictures_per_second(fit, data, batch)
+        values[f"vision-{batch}-steps-alone"] = steps_alone(data, batch)
+        print(f"batches of {batch}: cu.fit is {ours / documents:.2f} times as fast as the documents' loop", flush=True)
     plain = v2.Compose([v2.Resize((SIDE, SIDE)), *to_tensor])  # the same features in each epoch
-    results["head"] = head_on_cached_features(data.with_transform(plain))
-    record(results, options.out)
+    values |= head_on_cached_features(data.with_transform(plain))
+    report("", values, source="bundled", record=options.record)

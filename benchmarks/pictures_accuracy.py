@@ -1,27 +1,22 @@
 """What pretraining is worth on pictures: fine-tuned, and the same network from random weights; three seeds each.
 
-    COURSE_MIRROR=… TORCH_HOME=… python benchmarks/pictures_accuracy.py [--only TASK …] [--arms ARM …] [--out FILE]
+    COURSE_MIRROR=… TORCH_HOME=… python benchmarks/pictures_accuracy.py [--only TASK …] [--arms ARM …] [--record]
 
-Tasks: `creatures` (drawn; resnet10-cifar10), and where the real pictures and an ImageNet ResNet-18 can be had,
-`pokemon` (all 360 training pictures), `pokemon_20` (20 a class) and `cifar10` (100 a class). Both networks get the
-same pictures, augmentation and epochs. The ResNet-18 in TORCH_HOME need not be torchvision's own: --weights names it.
-Results of earlier calls in FILE are kept, so that tasks and arms can be measured one by one.
+Tasks, with the number of training pictures a class: `creatures-20` (drawn; resnet10-cifar10), and where the real
+pictures and an ImageNet ResNet-18 can be had, `pokemon-72`, `pokemon-20` and `cifar10-100`. Both networks get the same
+pictures, augmentation and epochs. The ResNet-18 in TORCH_HOME need not be torchvision's own.
 """
 
-import argparse
-import json
-import os
-import statistics
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
-from common import circumstances, write
+from common import argument_parser, report
 from sklearn.linear_model import LogisticRegression
 from torchvision.transforms import v2
 
 import course_utils as cu
+from course_utils.runtime import using
 
 
 @dataclass(frozen=True)
@@ -40,19 +35,18 @@ class Task:
     smallest_crop: float = 0.7  # share of a training picture's area
 
 
-ARMS = ["fine_tuned", "random_weights"]
+ARMS = ["pretrained", "random"]
 TASKS = {
-    "creatures": Task("creatures", "resnet10-cifar10", per_class=20, side=64, epochs=20, lr=1e-3),
-    "pokemon": Task("pokemon", "resnet18", per_class=72, side=160, epochs=10, lr=5e-4, smallest_crop=0.5),
-    "pokemon_20": Task(
+    "creatures-20": Task("creatures", "resnet10-cifar10", per_class=20, side=64, epochs=20, lr=1e-3),
+    "pokemon-72": Task("pokemon", "resnet18", per_class=72, side=160, epochs=10, lr=5e-4, smallest_crop=0.5),
+    "pokemon-20": Task(
         "pokemon", "resnet18", per_class=20, side=224, epochs=25, lr=3e-4, head_lr=1e-3, smallest_crop=0.6
     ),
-    "cifar10": Task("cifar10", "resnet18", per_class=100, side=128, epochs=8, lr=5e-4, head_lr=2e-3),
+    "cifar10-100": Task("cifar10", "resnet18", per_class=100, side=128, epochs=8, lr=5e-4, head_lr=2e-3),
 }
 
 
 def load(task: Task) -> cu.PictureSplits:
-    os.environ["COURSE_SOURCE"] = "bundled" if task.source == "creatures" else "hub"
     if task.source == "creatures":
         return cu.creatures(task.per_class, validation=10, test=50, species=10, size=task.side)
     if task.source == "cifar10":
@@ -101,38 +95,21 @@ def colours_alone(splits: cu.PictureSplits) -> float:
     return float(model.score(histograms(splits.test), splits.test.labels))
 
 
-def measure(name: str, arms: list[str], seeds: int, weights: str) -> dict:
-    task = TASKS[name]
-    splits = load(task)
-    train, test = prepared(task, splits)
-    row = {"pictures": splits.name, "weights": weights, **vars(task)}
-    row |= {"train": len(train), "test": len(test), "colour_histogram": colours_alone(splits)}
-    for arm in arms:
-        row[arm] = []
-        for seed in range(seeds):
-            row[arm].append(accuracy(task, train, test, seed, pretrained=arm == "fine_tuned"))
-            print(name, arm, seed, row[arm][-1], flush=True)
-        row[f"{arm}_mean"] = statistics.mean(row[arm])
-        row[f"{arm}_sd"] = statistics.stdev(row[arm]) if seeds > 1 else None
-    return row
-
-
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argument_parser(__doc__)
     parser.add_argument("--only", nargs="+", choices=TASKS, default=list(TASKS))
     parser.add_argument("--arms", nargs="+", choices=ARMS, default=ARMS)
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--weights", default="resnet18", help="what to call the ResNet-18 in TORCH_HOME")
-    parser.add_argument("--out", help="write the results to this JSON file")
     options = parser.parse_args()
-    known = Path(options.out) if options.out else None
-    results = json.loads(known.read_text())["results"] if known and known.exists() else {}
     for name in options.only:
-        weights = TASKS[name].network if name == "creatures" else options.weights
-        earlier = results.get(name, {})
-        if any(earlier.get(option) != value for option, value in {**vars(TASKS[name]), "weights": weights}.items()):
-            earlier = {}  # another recipe's, or another network's
-        calls = [] if set(options.arms) == set(ARMS) else earlier.get("measured", [])
-        results[name] = earlier | measure(name, options.arms, options.seeds, weights)
-        results[name]["measured"] = [*calls, circumstances()]
-        write({"results": results}, options.out)
+        task = TASKS[name]
+        with using("bundled" if task.source == "creatures" else "hub"):
+            splits = load(task)
+            train, test = prepared(task, splits)
+            colours = colours_alone(splits)
+            for seed in range(options.seeds):
+                values = {f"pictures-{name}-colours": colours}
+                for arm in options.arms:
+                    values[f"pictures-{name}-{arm}"] = accuracy(task, train, test, seed, pretrained=arm == "pretrained")
+                source = "bundled" if task.source == "creatures" else "mirror"
+                report(name, values, source=source, seed=seed, record=options.record)

@@ -1,26 +1,24 @@
 """What pretraining is worth on reviews: fine-tuned, from random weights, and bag-of-words; three seeds each.
 
-    COURSE_MIRROR=… python benchmarks/reviews_accuracy.py [--out benchmarks/results/reviews_accuracy.json]
+    COURSE_MIRROR=… python benchmarks/reviews_accuracy.py [--record]
 
 The real reviews are measured where they can be had (COURSE_MIRROR or the network), the bundled ones everywhere. The
 network is the bundled stand-in, all-MiniLM-L6-v2, in both cases. About a quarter of an hour on two CPU cores.
 """
 
-import argparse
-import os
-import statistics
-
-from common import record
+from common import argument_parser, report
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from transformers import BertConfig, BertForSequenceClassification, BertTokenizer
 
 import course_utils as cu
+from course_utils.runtime import using
 
 SEEDS = (0, 1, 2)
+NAMES = {"mirror": {"en": "uci", "zh": "hotels"}, "bundled": {"en": "course-en", "zh": "course-zh"}}
 # epochs and learning rate; the bundled ones are chapter 7's
-OPTIONS = {"real": {"epochs": 3, "lr": 1e-4}, "bundled": {"epochs": 2, "lr": 1e-4}}
+OPTIONS = {"mirror": {"epochs": 3, "lr": 1e-4}, "bundled": {"epochs": 2, "lr": 1e-4}}
 
 
 def bag_of_words(reviews, language):
@@ -42,27 +40,25 @@ def fine_tuned(reviews, folder, seed, pretrained, options):
     return cu.evaluate(model, test).accuracy
 
 
-def measure(source, language):
-    os.environ["COURSE_SOURCE"] = "hub" if source == "real" else "bundled"
-    reviews = cu.load_reviews(language)
-    sizes = {"train": len(reviews.train), "validation": len(reviews.validation), "test": len(reviews.test)}
-    row = {"reviews": reviews.name, **sizes, "bag_of_words": bag_of_words(reviews, language)}
-    if language == "en":
-        os.environ["COURSE_SOURCE"] = "bundled"
+def measure(name: str, language: str, options: dict, *, source: str, record: bool) -> None:
+    with using("hub" if source == "mirror" else "bundled"):
+        reviews = cu.load_reviews(language)
+    words = {f"reviews-{name}-words": bag_of_words(reviews, language)}
+    if language == "zh":
+        return report(name, words, source=source, record=record)
+    with using("bundled"):
         folder = cu.checkpoint("bert-base-uncased")
-        row |= OPTIONS[source]
-        for name, pretrained in (("fine_tuned", True), ("random_weights", False)):
-            row[name] = [fine_tuned(reviews, folder, seed, pretrained, OPTIONS[source]) for seed in SEEDS]
-            row[f"{name}_mean"], row[f"{name}_sd"] = statistics.mean(row[name]), statistics.stdev(row[name])
-    print(row)
-    return row
+    for seed in SEEDS:
+        arms = {"pretrained": True, "random": False}
+        scores = {arm: fine_tuned(reviews, folder, seed, pretrained, options) for arm, pretrained in arms.items()}
+        values = words | {f"reviews-{name}-{arm}": score for arm, score in scores.items()}
+        report(name, values, source=source, seed=seed, record=record)
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", help="write the results to this JSON file")
-    parser.add_argument("--only", choices=["real", "bundled"])
+    parser = argument_parser(__doc__)
+    parser.add_argument("--only", choices=["mirror", "bundled"])
     options = parser.parse_args()
-    sources = [options.only] if options.only else ["bundled", "real"]
-    results = {f"{source}_{language}": measure(source, language) for source in sources for language in ("en", "zh")}
-    record(results, options.out)
+    for source in [options.only] if options.only else ["bundled", "mirror"]:
+        for language, name in NAMES[source].items():
+            measure(name, language, OPTIONS[source], source=source, record=options.record)

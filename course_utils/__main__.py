@@ -6,6 +6,7 @@ from importlib import import_module
 
 COMMANDS = {
     "record": "execute chapters under several seeds and precisions, and keep the values that they claim",
+    "figures": "write the cited figures of all pages from the record",
     "publish": "give your copy of the course its own address on GitHub",
 }
 

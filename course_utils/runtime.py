@@ -3,6 +3,8 @@
 import os
 import threading
 from collections.abc import Callable
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -95,10 +97,23 @@ def check_precision(precision: str | None) -> None:
 
 def source() -> str:
     """COURSE_SOURCE: ``auto`` (default), ``hub`` (fail instead of standing in) or ``bundled`` (no network)."""
-    value = os.environ.get("COURSE_SOURCE", "auto")
+    value = _using.get() or os.environ.get("COURSE_SOURCE", "auto")
     if value not in SOURCES:
         raise ValueError(f"COURSE_SOURCE={value!r} is not a source: set it to one of {', '.join(SOURCES)}.")
     return value
+
+
+_using: ContextVar[str | None] = ContextVar("using", default=None)
+
+
+@contextmanager
+def using(source: str):
+    """One of SOURCES for as long as the block runs, whatever COURSE_SOURCE says: for benchmarks and recipes."""
+    before = _using.set(source)
+    try:
+        yield
+    finally:
+        _using.reset(before)
 
 
 @lru_cache

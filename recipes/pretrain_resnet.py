@@ -9,7 +9,6 @@ test pictures are looked at once, at the end.
 
 import argparse
 import json
-import os
 from pathlib import Path
 
 import torch
@@ -22,6 +21,7 @@ from torch.utils.data import Dataset
 from torchvision.transforms.v2.functional import pil_to_tensor
 
 from course_utils.inference import evaluate
+from course_utils.runtime import using
 from course_utils.sources.checkpoints import IMAGENET_MEAN, IMAGENET_STD, RESNET10_WEIGHTS, resnet10, save_fp16
 from course_utils.sources.photographs import load_cifar10
 from course_utils.training import fit
@@ -101,8 +101,8 @@ def main():
     if options.start_from and out.resolve() == options.start_from.resolve():
         parser.error(f"--out and --start-from are both {out}: give the new weights a folder of their own.")
 
-    os.environ["COURSE_SOURCE"] = "hub"  # CIFAR-10 or nothing: no drawn creatures in its place
-    cifar = load_cifar10(options.per_class, validation=0)
+    with using("hub"):  # CIFAR-10 or nothing: no drawn creatures in its place
+        cifar = load_cifar10(options.per_class, validation=0)
     pictures = torch.stack([pil_to_tensor(picture) for picture, _ in cifar.train])
     data = AugmentedPictures(pictures, cifar.train.labels)
     torch.manual_seed(0)

@@ -23,18 +23,18 @@ def measured(cache_of_real_data):
 
 
 def test_fine_tuning_on_all_360_pokemon(measured):
-    assert measured("pokemon", pretrained=True) >= 0.94  # of 120 pictures: 0.955 is asked of the mean of three seeds
+    assert measured("pokemon-72", pretrained=True) >= 0.94  # of 120 pictures: 0.955 is asked of the mean of three seeds
 
 
 def test_twenty_labels_a_class_go_further_with_pretraining(measured):
-    gained = measured("pokemon_20", pretrained=True) - measured("pokemon_20", pretrained=False)
+    gained = measured("pokemon-20", pretrained=True) - measured("pokemon_20", pretrained=False)
     assert round(gained * 120) >= 6  # 0.05 of the 120 test pictures
 
 
 def test_fine_tuning_on_100_labels_a_class_of_cifar10(measured):
-    pretrained = measured("cifar10", pretrained=True)
+    pretrained = measured("cifar10-100", pretrained=True)
     assert pretrained >= 0.70
-    assert pretrained >= measured("cifar10", pretrained=False) + 0.20
+    assert pretrained >= measured("cifar10-100", pretrained=False) + 0.20
 
 
 def test_the_recipe_runs_on_two_processes(cache_of_real_data, tmp_path):
