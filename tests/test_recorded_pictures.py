@@ -27,7 +27,7 @@ def test_fine_tuning_on_all_360_pokemon(measured):
 
 
 def test_twenty_labels_a_class_go_further_with_pretraining(measured):
-    gained = measured("pokemon-20", pretrained=True) - measured("pokemon_20", pretrained=False)
+    gained = measured("pokemon-20", pretrained=True) - measured("pokemon-20", pretrained=False)
     assert round(gained * 120) >= 6  # 0.05 of the 120 test pictures
 
 
