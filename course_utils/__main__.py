@@ -5,6 +5,7 @@ import sys
 from importlib import import_module
 
 COMMANDS = {
+    "book": "execute the chapters on this machine and render them",
     "record": "execute chapters under several seeds and precisions, and keep the values that they claim",
     "figures": "write the cited figures of all pages from the record",
     "publish": "give your copy of the course its own address on GitHub",

@@ -21,6 +21,10 @@ def pytest_collection_modifyitems(config, items):
 def pytest_terminal_summary(terminalreporter, exitstatus, config):
     if left_out := config.stash.get(LEFT_OUT, 0):
         terminalreporter.write_line(f"{left_out} tests of real data left out: COURSE_MIRROR names no copy of it.")
+    from course_utils.desk.record import stale
+
+    for line in stale(Path(__file__).parents[1]):
+        terminalreporter.write_line(f"Record anew: {line}")
 
 
 def pytest_sessionfinish(session, exitstatus):

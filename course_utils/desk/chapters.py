@@ -111,6 +111,7 @@ async def execute(path: Path, env: dict[str, str], *, timeout: int = 3600) -> Ex
         allow_errors=True,
         record_timing=False,
         kernel_name="python3",
+        extra_arguments=["--IPKernelApp.log_level=40"],  # newer kernels warn of their own sockets
         resources={"metadata": {"path": str(path.parent)}},
     )
     started, failed = time.perf_counter(), []
