@@ -5,23 +5,24 @@ Each name is loaded from its module when it is first used, so the import itself 
 
 from importlib import import_module
 
-_MODULES = {
-    "runtime": ["Runtime", "setup", "stand_ins"],
-    "texts": ["Reviews", "Split", "tokenize"],
-    "pictures": ["PictureError", "PictureSplits", "Pictures", "load_folder", "read_picture"],
-    "transfer": ["count_parameters", "find_head", "freeze", "parameter_groups", "replace_head", "unfreeze"],
-    "inference": ["Metrics", "embed", "evaluate", "predict"],
-    "training": ["History", "fit"],
-    "claims": ["expect"],
-    "show.plots": ["plot_confusion", "plot_pictures", "plot_scores", "plot_scores_by", "use_course_style"],
-    "show.widgets": ["flip_through", "try_it"],
-    "sources.checkpoints": ["checkpoint", "vision_model"],
-    "sources.reviews": ["load_questions", "load_reviews"],
-    "sources.photographs": ["load_cifar10", "load_pokemon"],
-    "sources.creatures": ["creatures"],
-    "sources.scores": ["load_scores"],
+# All names of `cu`, by their modules: what chapters may use.
+_NAMES = {
+    "runtime": "Runtime setup stand_ins",
+    "texts": "Reviews Split tokenize",
+    "pictures": "PictureError PictureSplits Pictures load_folder read_picture",
+    "transfer": "count_parameters find_head freeze parameter_groups replace_head unfreeze",
+    "inference": "Metrics embed evaluate predict",
+    "training": "History Recipe fit",
+    "claims": "expect",
+    "show.plots": "plot_confusion plot_history plot_pictures plot_scores plot_scores_by use_course_style",
+    "show.widgets": "flip_through try_it",
+    "sources.checkpoints": "checkpoint vision_model",
+    "sources.reviews": "load_questions load_reviews",
+    "sources.photographs": "load_cifar10 load_pokemon",
+    "sources.creatures": "creatures",
+    "sources.scores": "load_scores",
 }
-_HOME = {name: module for module, names in _MODULES.items() for name in names}
+_HOME = {name: module for module, names in _NAMES.items() for name in names.split()}
 __all__ = list(_HOME)
 
 

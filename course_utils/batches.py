@@ -119,10 +119,17 @@ def collate_for(model: nn.Module):
     return collate
 
 
-def check_at_least_one(**numbers: int) -> None:
-    for name, value in numbers.items():
-        if not isinstance(value, int) or value < 1:
+def check_options(**options) -> None:
+    """Refuse an impossible option of `fit`, `evaluate` or `predict` in one sentence, before anything starts."""
+    for name, value in options.items():
+        if name in ("epochs", "batch_size") and (not isinstance(value, int) or value < 1):
             raise ValueError(f"{name}={value} must be a whole number of at least 1, for example {name}=16.")
+        if name == "warmup" and not 0 <= value < 1:
+            raise ValueError(f"warmup={value} must be a share of all steps, 0 ≤ warmup < 1; 0.1 is usual.")
+        if name == "lr" and not (isinstance(value, (int, float)) and value >= 0):
+            raise ValueError(f"lr={value} must be a number of at least 0; optimizer groups go into groups=.")
+        if name == "precision":
+            runtime.check_precision(value)
 
 
 def _check_ids(input_ids: torch.Tensor, config) -> None:

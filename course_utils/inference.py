@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 from course_utils import runtime
-from course_utils.batches import IGNORED, check_at_least_one, collate_for, forward, lengths_of, logits_of, unpack
+from course_utils.batches import IGNORED, check_options, collate_for, forward, lengths_of, logits_of, unpack
 from course_utils.transfer import find_head
 
 
@@ -79,8 +79,7 @@ def run_through(
     Both are in the order of the data, although texts of about the same length are run together.
     """
     read = read or logits_of
-    check_at_least_one(batch_size=batch_size)
-    runtime.check_precision(precision)
+    check_options(batch_size=batch_size, precision=precision)
     device = runtime.device()
     precision = precision or runtime.precision(device)
     order = None

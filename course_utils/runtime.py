@@ -1,18 +1,15 @@
 """Where a notebook runs: seed, device, precision, and where its checkpoints and data come from."""
 
 import os
-import threading
 from collections.abc import Callable
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from functools import lru_cache
 
 import torch
 from accelerate.utils import set_seed
 
 SOURCES = ("auto", "hub", "bundled")
-PROBE_SECONDS = 3
 
 
 @dataclass(frozen=True)
@@ -114,29 +111,6 @@ def using(source: str):
         yield
     finally:
         _using.reset(before)
-
-
-@lru_cache
-def reachable(url: str) -> bool:
-    """Whether a server has something at this address, asked once a session and for at most PROBE_SECONDS.
-
-    A thread bounds the wait: behind some firewalls the name look-up, which no timeout covers, takes half a minute.
-    """
-    answers = []
-
-    def ask():
-        import requests
-
-        try:
-            # a firewall's page of refusal answers too, but not with 200
-            answers.append(requests.head(url, timeout=PROBE_SECONDS, allow_redirects=True).status_code == 200)
-        except requests.RequestException:
-            answers.append(False)
-
-    thread = threading.Thread(target=ask, daemon=True)
-    thread.start()
-    thread.join(PROBE_SECONDS)
-    return answers == [True]
 
 
 class Unavailable(ConnectionError):

@@ -1,8 +1,9 @@
-"""The training loop of chapter 7 with what a person would want around it, on `accelerate`."""
+"""`fit`, the training loop of chapter 7 with what a person would want around it, on `accelerate`."""
 
 import os
 import time
 from collections.abc import Callable
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -16,7 +17,7 @@ from tqdm.auto import tqdm
 from transformers import get_linear_schedule_with_warmup
 
 from course_utils import runtime
-from course_utils.batches import check_at_least_one, order_by, training_loader, unpack
+from course_utils.batches import check_options, order_by, training_loader, unpack
 from course_utils.inference import Metrics, cross_entropy, evaluate
 from course_utils.saves import Saves
 from course_utils.steps import Gradients
@@ -37,9 +38,18 @@ class History:
 
     def plot(self):
         """Draw loss and validation accuracy by epoch."""
-        from course_utils.show.plots import plot_history
+        import course_utils  # whose face knows where figures are drawn; the core does not
 
-        return plot_history(self)
+        return course_utils.plot_history(self)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How AdamW steps, beside its learning rate: ``fit(…, recipe=Recipe(warmup=0))``."""
+
+    weight_decay: float = 0.01  # of weight matrices; optimizer groups bring their own
+    warmup: float = 0.1  # share of all steps during which the rate rises from 0; it falls back to 0 after that
+    max_grad_norm: float = 1.0  # longer gradients are scaled down to this length
 
 
 def fit(
@@ -48,14 +58,13 @@ def fit(
     validation: Dataset | DataLoader | None = None,
     *,
     epochs: int = 3,
-    lr: float | list[dict] = 5e-5,
+    lr: float = 5e-5,
+    groups: list[dict] | None = None,
     batch_size: int = 16,
-    weight_decay: float = 0.01,
-    warmup: float = 0.1,
-    max_grad_norm: float = 1.0,
+    recipe: Recipe | None = None,
+    loss: Callable[[Any, torch.Tensor], torch.Tensor] | None = None,
     patience: int | None = None,
     precision: str | None = None,
-    loss: Callable[[Any, torch.Tensor], torch.Tensor] | None = None,
     checkpoint_dir: str | os.PathLike | None = None,
     save_every: int | None = None,
     num_workers: int = 0,
@@ -74,15 +83,14 @@ def fit(
         train: a map-style Dataset or a DataLoader, of dicts with ``labels`` or of (input, label) pairs.
         validation: the same, for choosing the best epoch; without it the last epoch's weights stay.
         epochs: passes over `train`.
-        lr: peak learning rate, or optimizer groups with their own (see `transfer.parameter_groups`).
+        lr: peak learning rate.
+        groups: optimizer groups with learning rates of their own, from `parameter_groups`, instead of `lr`.
         batch_size: examples a step; a DataLoader brings its own.
-        weight_decay: of weight matrices; optimizer groups bring their own.
-        warmup: share of all steps during which the learning rate rises from 0; it falls back to 0 after that.
-        max_grad_norm: longer gradients are scaled down to this length.
-        patience: stop after this many epochs without a better validation accuracy; None: never.
-        precision: "bf16", "fp16" or "fp32"; None: the fastest that the hardware computes natively.
+        recipe: weight decay, warm-up and clipping; None: the usual ones.
         loss: what to minimise, from the model's outputs and the batch's labels, a mean over the examples; None:
             `cross_entropy` of the logits.
+        patience: stop after this many epochs without a better validation accuracy; None: never.
+        precision: "bf16", "fp16" or "fp32"; None: the fastest that the hardware computes natively.
         checkpoint_dir: where to save after each epoch. If it holds a save of this run, training goes on from there and
             ends with the weights that it would have had without the interruption. Several machines must share it.
         save_every: save also after each such number of steps. (In a DataLoader of the caller's, random transforms are
@@ -99,37 +107,32 @@ def fit(
             option, a damaged checkpoint_dir.
         FloatingPointError: loss or gradient is NaN or infinite; that step has changed no weight.
     """
-    _check_options(epochs, batch_size, precision, warmup, save_every, checkpoint_dir)
-    AcceleratorState._reset_state()  # an earlier fit, or a Trainer, may have used another precision
-    GradientState._reset_state()
-    device = runtime.device()
-    precision = precision or runtime.precision(device)
+    recipe = recipe or Recipe()
+    if isinstance(lr, list):
+        lr, groups = 0.0, lr  # until every chapter says groups=
+    check_options(epochs=epochs, lr=lr, batch_size=batch_size, warmup=recipe.warmup, precision=precision)
+    if save_every is not None and (checkpoint_dir is None or save_every < 1):
+        raise ValueError(f"save_every={save_every} needs a checkpoint_dir, and at least 1 step between saves.")
+    precision = precision or runtime.precision(runtime.device())
     seed = runtime.shifted(seed)
-    accelerator = Accelerator(cpu=device.type == "cpu", mixed_precision={"fp32": "no"}.get(precision, precision))
+    accelerator = _accelerator(precision)
     set_seed(seed)
     model.to(accelerator.device)
     if any(isinstance(module, nn.Conv2d) for module in model.modules()):
         model.to(memory_format=torch.channels_last)  # the layout in which convolutions are fastest
     loader = training_loader(train, model, batch_size, seed, num_workers)
     data, batches = loader.dataset, loader.batch_sampler
-    groups = lr if isinstance(lr, list) else parameter_groups(model, lr, weight_decay=weight_decay)
+    groups = groups or parameter_groups(model, lr, weight_decay=recipe.weight_decay)
     optimizer = torch.optim.AdamW(groups, fused=accelerator.device.type in ("cpu", "cuda"))
-    identity = {"epochs": epochs, "batch_size": batch_size, "seed": seed, "precision": precision, "warmup": warmup}
-    identity |= {"lr": [float(group["lr"]) for group in optimizer.param_groups], "max_grad_norm": max_grad_norm}
-    attributes = set(vars(model))
-    try:
-        wrapped, loader, optimizer = accelerator.prepare(model, loader, optimizer)
-        identity["steps_an_epoch"] = len(loader)
+    rates = [float(group["lr"]) for group in optimizer.param_groups]
+
+    with _prepared(accelerator, model, loader, optimizer) as (wrapped, loader, optimizer):
         steps = epochs * len(loader)
-        scheduler = get_linear_schedule_with_warmup(optimizer, round(warmup * steps), steps)
-        run = _Run(
-            model,
-            Gradients(loss or cross_entropy, optimizer, accelerator),
-            optimizer,
-            scheduler,
-            accelerator,
-            History(),
-        )
+        scheduler = get_linear_schedule_with_warmup(optimizer, round(recipe.warmup * steps), steps)
+        gradients = Gradients(loss or cross_entropy, optimizer, accelerator)
+        run = _Run(model, optimizer, scheduler, accelerator)
+        identity = {"epochs": epochs, "batch_size": batch_size, "seed": seed, "precision": precision, "lr": rates}
+        identity |= {"warmup": recipe.warmup, "max_grad_norm": recipe.max_grad_norm, "steps_an_epoch": len(loader)}
         saves = Saves(checkpoint_dir, run, identity) if checkpoint_dir else None
         silent = not (progress and accelerator.is_main_process)
         with tqdm(total=steps, initial=run.step, desc="training", disable=silent) as bar:
@@ -142,7 +145,13 @@ def fit(
                     inputs, labels = unpack(batch)
                     # Each step has a seed of its own, so that a resumed run draws an uninterrupted one's dropout.
                     _seed(hash((seed, run.step, accelerator.process_index)) % 2**63, accelerator.device)
-                    run.learn(wrapped, inputs, labels, max_grad_norm)
+                    step_loss = gradients(wrapped, inputs, labels)
+                    norm = accelerator.clip_grad_norm_(model.parameters(), recipe.max_grad_norm)
+                    run.check_finite(step_loss, norm)
+                    optimizer.step()
+                    optimizer.zero_grad()
+                    scheduler.step()
+                    run.count(step_loss.item(), len(labels))
                     bar.update()
                     bar.set_postfix(epoch=epoch + 1, loss=f"{run.loss_sum / run.examples:.3f}", refresh=False)
                     if save_every and run.step % save_every == 0 and run.step % len(loader):
@@ -152,11 +161,6 @@ def fit(
                 run.end_epoch(metrics, rate)
                 if saves:
                     saves.write()
-    finally:
-        optimizer.zero_grad()
-        # accelerate's own undoing, unwrap_model, would take transformers' decorators off `forward` too
-        for name in set(vars(model)) - attributes:
-            delattr(model, name)
     if run.best_weights is not None:
         model.load_state_dict(run.best_weights)
     return run.history
@@ -167,36 +171,32 @@ class _Run:
     """All that changes during training: what `Saves` writes, and a resumed run starts from."""
 
     model: nn.Module
-    gradients: Gradients
     optimizer: torch.optim.Optimizer
     scheduler: torch.optim.lr_scheduler.LRScheduler
     accelerator: Accelerator
-    history: History
+    history: History = field(default_factory=History)
     step: int = 0
     loss_sum: float = 0.0  # of this epoch's examples, as is the next
     examples: int = 0
     best: tuple[float, float] | None = None  # accuracy, minus loss: what a better epoch exceeds
     best_weights: dict | None = None
 
-    def learn(self, model: nn.Module, inputs, labels: torch.Tensor, max_grad_norm: float) -> None:
-        """Take one step of the optimizer on one batch."""
-        loss = self.gradients(model, inputs, labels)
-        norm = self.accelerator.clip_grad_norm_(self.model.parameters(), max_grad_norm)
+    def check_finite(self, loss: torch.Tensor, norm: torch.Tensor) -> None:
         # fp16 meets infinite gradients by design: its loss scaling skips such a step.
-        if not loss.isfinite() or not (norm.isfinite() or self.accelerator.mixed_precision == "fp16"):
-            what = f"loss is {loss.item()}" if not loss.isfinite() else f"length of the gradient is {norm.item()}"
-            raise FloatingPointError(
-                f"The {what} at step {self.step + 1}, learning rate {self.scheduler.get_last_lr()[0]:.2g}. This step "
-                "has changed no weight (but the statistics of batch norm, if there is any). Try a smaller lr or "
-                "precision='fp32', and look for NaN in the inputs."
-            )
-        self.optimizer.step()
-        self.optimizer.zero_grad()
-        self.scheduler.step()
+        if loss.isfinite() and (norm.isfinite() or self.accelerator.mixed_precision == "fp16"):
+            return
+        what = f"length of the gradient is {norm.item()}" if loss.isfinite() else f"loss is {loss.item()}"
+        raise FloatingPointError(
+            f"The {what} at step {self.step + 1}, learning rate {self.scheduler.get_last_lr()[0]:.2g}. This step "
+            "has changed no weight (but the statistics of batch norm, if there is any). Try a smaller lr or "
+            "precision='fp32', and look for NaN in the inputs."
+        )
+
+    def count(self, loss: float, examples: int) -> None:
         self.step += 1
-        self.history.losses.append(loss.item())
-        self.loss_sum += self.history.losses[-1] * len(labels)
-        self.examples += len(labels)
+        self.history.losses.append(loss)
+        self.loss_sum += loss * examples
+        self.examples += examples
 
     def end_epoch(self, metrics: Metrics | None, rate: float) -> None:
         epoch = len(self.history.records) + 1
@@ -218,6 +218,32 @@ class _Run:
         return patience is not None and self.best is not None and waited >= patience
 
 
+def _accelerator(precision: str) -> Accelerator:
+    for state in (AcceleratorState, GradientState):  # an earlier fit, or a Trainer, may have used another precision
+        reset = getattr(state, "_reset_state", None)  # a private name, which a later accelerate may drop
+        if reset:
+            reset()
+    cpu = runtime.device().type == "cpu"
+    return Accelerator(cpu=cpu, mixed_precision={"fp32": "no"}.get(precision, precision))
+
+
+@contextmanager
+def _prepared(accelerator: Accelerator, model: nn.Module, loader: DataLoader, optimizer: torch.optim.Optimizer):
+    """What ``accelerator.prepare`` makes of the three; afterwards the model has none of accelerate's attributes left.
+
+    accelerate's own undoing, ``unwrap_model``, would take transformers' decorators off `forward` too.
+    """
+    before = set(vars(model))
+    prepared = accelerator.prepare(model, loader, optimizer)
+    added = set(vars(model)) - before
+    try:
+        yield prepared
+    finally:
+        optimizer.zero_grad()
+        for name in added:
+            delattr(model, name)
+
+
 def _seed(seed: int, device: torch.device) -> None:
     """`torch.manual_seed` for the CPU and one device; for all of them it takes a millisecond, on a step of two."""
     torch.default_generator.manual_seed(seed)
@@ -229,14 +255,3 @@ def _validate(model: nn.Module, data, precision: str, accelerator: Accelerator) 
     """The metrics that process 0 finds, for all of them, so that all agree on the best epoch."""
     metrics = [evaluate(model, data, precision=precision) if accelerator.is_main_process else None]
     return broadcast_object_list(metrics)[0]
-
-
-def _check_options(epochs, batch_size, precision, warmup, save_every, checkpoint_dir) -> None:
-    check_at_least_one(epochs=epochs, batch_size=batch_size)
-    runtime.check_precision(precision)
-    if not 0 <= warmup < 1:
-        raise ValueError(f"warmup={warmup} must be a share of all steps, 0 ≤ warmup < 1; 0.1 is usual.")
-    if save_every is not None and (checkpoint_dir is None or save_every < 1):
-        raise ValueError(
-            f"save_every={save_every} needs a checkpoint_dir to save in, and at least 1 step between saves."
-        )

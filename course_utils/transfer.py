@@ -4,9 +4,9 @@ import re
 from typing import NamedTuple
 
 from torch import nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
 # Where torchvision and transformers keep the layers that turn features into scores.
+BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 HEADS = ("fc", "classifier", "heads", "head", "score")
 
 
@@ -62,7 +62,7 @@ def unfreeze(module: nn.Module) -> nn.Module:
 
 
 def _batch_norms(module: nn.Module):
-    return [m for m in module.modules() if isinstance(m, _BatchNorm)]
+    return [m for m in module.modules() if isinstance(m, BATCH_NORMS)]
 
 
 def _use_running_statistics(norm, inputs):

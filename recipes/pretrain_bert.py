@@ -29,7 +29,7 @@ from course_utils import runtime
 from course_utils.batches import collate_for
 from course_utils.inference import cross_entropy
 from course_utils.sources.download import DownloadError, Remote, fetch
-from course_utils.sources.reviews import load_reviews
+from course_utils.sources.reviews import load_reviews, text_key
 from course_utils.training import fit
 
 HELD_OUT = 100  # every hundredth review is for testing
@@ -95,16 +95,13 @@ def read_corpus(language: str) -> tuple[list[list[str]], list[list[str]]]:
     A review comes once, and not at all if one of its longer sentences is in the course's labelled reviews.
     """
 
-    def key(text: str) -> str:
-        return "".join(filter(str.isalnum, text.casefold()))
-
     reviews = load_reviews(language)
-    labelled = {key(text) for split in (reviews.train, reviews.validation, reviews.test) for text in split.texts}
-    unique = {key(text): text for text in {"en": read_english, "zh": read_chinese}[language]()}
+    labelled = {text_key(text) for split in (reviews.train, reviews.validation, reviews.test) for text in split.texts}
+    unique = {text_key(text): text for text in {"en": read_english, "zh": read_chinese}[language]()}
     train, held_out = [], []
     for whole, text in unique.items():
         parts = sentences(text)
-        if whole in labelled or any(len(part) > 20 and key(part) in labelled for part in parts):
+        if whole in labelled or any(len(part) > 20 and text_key(part) in labelled for part in parts):
             continue
         is_held_out = int(hashlib.sha256(whole.encode()).hexdigest(), 16) % HELD_OUT == 0
         (held_out if is_held_out else train).append(parts)

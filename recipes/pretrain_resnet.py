@@ -24,7 +24,7 @@ from course_utils.inference import evaluate
 from course_utils.runtime import using
 from course_utils.sources.checkpoints import IMAGENET_MEAN, IMAGENET_STD, RESNET10_WEIGHTS, resnet10, save_fp16
 from course_utils.sources.photographs import load_cifar10
-from course_utils.training import fit
+from course_utils.training import Recipe, fit
 
 SHIFT = 8  # pixels of 64: the farthest that a picture is moved, about an eighth as usual
 # Pixels of 64: the side of the square that is cut out of a picture (https://arxiv.org/abs/1708.04552). Cut by hand,
@@ -113,7 +113,7 @@ def main():
         model.load_state_dict(load_file(options.start_from / "model.safetensors"))
     history = fit(
         model, data, epochs=options.epochs, lr=options.lr, batch_size=options.batch_size,
-        weight_decay=options.weight_decay, num_workers=options.num_workers, checkpoint_dir=out,
+        recipe=Recipe(weight_decay=options.weight_decay), num_workers=options.num_workers, checkpoint_dir=out,
         loss=nn.CrossEntropyLoss(label_smoothing=options.label_smoothing),
         seed=before.get("steps", 0),  # other holes and shifts than in the training that it goes on from
     )  # fmt: skip

@@ -9,7 +9,7 @@ from huggingface_hub import constants
 from transformers import BertForSequenceClassification, BertTokenizer
 
 from course_utils import runtime
-from course_utils.sources import checkpoints
+from course_utils.sources import checkpoints, download
 from course_utils.sources.checkpoints import MINILM_FILES, checkpoint, verified
 
 
@@ -23,7 +23,7 @@ def no_hub(monkeypatch):
 
 def test_bundled_never_asks_and_says_what_stands_in(monkeypatch, capsys):
     monkeypatch.setenv("COURSE_SOURCE", "bundled")
-    monkeypatch.setattr(runtime, "reachable", lambda url: pytest.fail("asked the network"))
+    monkeypatch.setattr(download, "reachable", lambda url: pytest.fail("asked the network"))
     folder = checkpoint("bert-base-uncased")
     assert capsys.readouterr().out.startswith("bert-base-uncased → bundled stand-in: all-MiniLM-L6-v2")
     assert BertTokenizer.from_pretrained(folder)("Hello world!")["input_ids"] == [101, 7592, 2088, 999, 102]
@@ -47,7 +47,7 @@ def test_hub_fails_with_what_to_do_where_the_hub_is_out_of_reach(monkeypatch, no
 def test_the_hubs_name_is_returned_where_the_hub_answers(monkeypatch, no_hub, source, capsys):
     monkeypatch.setenv("COURSE_SOURCE", source)
     monkeypatch.setattr(
-        runtime, "reachable", lambda url: url == "http://127.0.0.1:9/bert-base-uncased/resolve/main/config.json"
+        download, "reachable", lambda url: url == "http://127.0.0.1:9/bert-base-uncased/resolve/main/config.json"
     )
     assert checkpoint("bert-base-uncased") == "bert-base-uncased"
     if runtime.device().type == "cpu":
@@ -62,13 +62,13 @@ def test_the_probe_is_bounded_and_asked_once(monkeypatch):
     import threading
 
     silent = socket.create_server(("127.0.0.1", 0))  # accepts connections and never answers
-    monkeypatch.setattr(runtime, "PROBE_SECONDS", 0.2)
-    runtime.reachable.cache_clear()
+    monkeypatch.setattr(download, "PROBE_SECONDS", 0.2)
+    download.reachable.cache_clear()
     address = f"http://127.0.0.1:{silent.getsockname()[1]}"
     before = threading.active_count()
-    assert not runtime.reachable(address) and not runtime.reachable(address)
+    assert not download.reachable(address) and not download.reachable(address)
     assert threading.active_count() <= before + 1
-    runtime.reachable.cache_clear()
+    download.reachable.cache_clear()
     silent.close()
 
 

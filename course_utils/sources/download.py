@@ -7,10 +7,12 @@ import shutil
 import stat
 import tarfile
 import tempfile
+import threading
 import zipfile
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import platformdirs
@@ -22,6 +24,7 @@ from tqdm.auto import tqdm
 from course_utils.runtime import Unavailable
 
 TIMEOUT = (5, 30)  # seconds to connect, and between two pieces of an answer
+PROBE_SECONDS = 3
 ATTEMPTS = 5  # at one address, as long as each brings more of the file than the one before
 
 
@@ -40,6 +43,27 @@ class Remote:
 
 class DownloadError(Unavailable):
     """No address gave the file with the right bytes; the message lists what each one did."""
+
+
+@lru_cache
+def reachable(url: str) -> bool:
+    """Whether a server has something at this address, asked once a session and for at most PROBE_SECONDS.
+
+    A thread bounds the wait: behind some firewalls the name look-up, which no timeout covers, takes half a minute.
+    """
+    answers = []
+
+    def ask():
+        try:
+            # a firewall's page of refusal answers too, but not with 200
+            answers.append(requests.head(url, timeout=PROBE_SECONDS, allow_redirects=True).status_code == 200)
+        except requests.RequestException:
+            answers.append(False)
+
+    thread = threading.Thread(target=ask, daemon=True)
+    thread.start()
+    thread.join(PROBE_SECONDS)
+    return answers == [True]
 
 
 def cache_dir() -> Path:

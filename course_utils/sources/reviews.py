@@ -88,8 +88,13 @@ def _as_split(rows: list[tuple[str, int, str, str]]) -> Split:
     return Split(*(list(column) for column in zip(*rows, strict=True)))
 
 
+def text_key(text: str) -> str:
+    """What two texts share that differ in case and punctuation alone: the same review, as far as leaks go."""
+    return "".join(filter(str.isalnum, text.casefold()))
+
+
 def _hash(text: str) -> bytes:
-    return hashlib.sha256("".join(filter(str.isalnum, text.casefold())).encode()).digest()
+    return hashlib.sha256(text_key(text).encode()).digest()
 
 
 _SENTENCES = (
