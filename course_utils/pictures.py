@@ -4,6 +4,7 @@ import copy
 import io
 import os
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,13 +34,13 @@ def read_picture(source: str | os.PathLike | bytes | Image.Image) -> Image.Image
     """
     name = "The picture" if isinstance(source, (bytes, Image.Image)) else os.fspath(source)
     try:
-        picture = source if isinstance(source, Image.Image) else _open(source)
-        width, height = picture.size  # from the header: nothing is decoded yet
-        if width * height > MAX_PIXELS:
-            raise PictureError(f"{name} has {width}×{height} pixels, more than is safe to decode: make it smaller.")
-        if min(width, height) < MIN_SIDE:
-            raise PictureError(f"{name} has only {width}×{height} pixels: leave it out, or find a larger copy.")
-        return _in_rgb(ImageOps.exif_transpose(picture))
+        with nullcontext(source) if isinstance(source, Image.Image) else _open(source) as picture:
+            width, height = picture.size  # from the header: nothing is decoded yet
+            if width * height > MAX_PIXELS:
+                raise PictureError(f"{name} has {width}×{height} pixels, more than is safe to decode: make it smaller.")
+            if min(width, height) < MIN_SIDE:
+                raise PictureError(f"{name} has only {width}×{height} pixels: leave it out, or find a larger copy.")
+            return _in_rgb(ImageOps.exif_transpose(picture))
     except (FileNotFoundError, PictureError):
         raise
     except Image.DecompressionBombError:

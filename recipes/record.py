@@ -54,5 +54,5 @@ def write_record(
         "loss_curve": before["loss_curve"] + [round(sum(losses) / len(losses), 4) for losses in curve],
         "options": {name: value for name, value in vars(options).items() if name not in ("out", "start_from")},
     }
-    (out / "record.json").write_text(json.dumps(record, indent=2) + "\n")
+    (out / "record.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
     (out / "README.md").write_text(model_card(record), encoding="utf-8")

@@ -19,7 +19,9 @@ from course_utils.sources.checkpoints import STAND_INS
 
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted(ROOT.glob("book/**/*.ipynb"))
-REPOSITORY = yaml.safe_load((ROOT / "_config.yml").read_text())["repository"]["url"].removeprefix("https://github.com/")
+REPOSITORY = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))["repository"]["url"].removeprefix(
+    "https://github.com/"
+)
 each_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 
 
@@ -89,10 +91,10 @@ def test_all_mentions_of_the_repository_agree():
     mentions = {}
     for path in [ROOT / "README.md", *ROOT.glob("*.yml"), *ROOT.glob("book/**/*.md"), *NOTEBOOKS]:
         for found in re.findall(
-            r"github\.com/(?:github/)?([\w-]+/[\w.-]+)|github/([\w-]+/[\w.-]+)/blob", path.read_text()
+            r"github\.com/(?:github/)?([\w-]+/[\w.-]+)|github/([\w-]+/[\w.-]+)/blob", path.read_text(encoding="utf-8")
         ):
             mentions.setdefault("".join(found), []).append(path.name)
-        for found in re.findall(r'COURSE = \\"([^"\\]+)', path.read_text()):
+        for found in re.findall(r'COURSE = \\"([^"\\]+)', path.read_text(encoding="utf-8")):
             mentions.setdefault(found, []).append(path.name)
     assert set(mentions) == {REPOSITORY}, mentions
 
@@ -122,10 +124,10 @@ def test_publish_writes_the_address_everywhere_and_again(copy):
 )
 def test_publish_refuses_what_is_no_repository_and_changes_nothing(copy, bad, capsys, monkeypatch):
     monkeypatch.chdir(copy)
-    before = (copy / "_config.yml").read_text()
+    before = (copy / "_config.yml").read_text(encoding="utf-8")
     assert main(["publish", bad]) == 2
     assert "give OWNER/REPO, for example" in capsys.readouterr().err
-    assert (copy / "_config.yml").read_text() == before
+    assert (copy / "_config.yml").read_text(encoding="utf-8") == before
 
 
 def test_publish_elsewhere_says_where_to_run_it(tmp_path, capsys, monkeypatch):
@@ -135,7 +137,7 @@ def test_publish_elsewhere_says_where_to_run_it(tmp_path, capsys, monkeypatch):
 
 
 def test_versions_stand_in_one_place():
-    environment = yaml.safe_load((ROOT / "environment.yml").read_text())
+    environment = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))
     packages = [d for d in environment["dependencies"] if isinstance(d, str)]
     assert {re.split("[<>=]", d)[0] for d in packages} == {"python", "pip", "make"}
     assert environment["dependencies"][-1] == {"pip": ["--editable .[all]"]}

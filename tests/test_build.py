@@ -18,17 +18,17 @@ SOUND, BROKEN = "print('the answer is', 6 * 7)", "colours = ['red']\ncolours[3]"
 def course(tmp_path, monkeypatch):
     """A course of two small chapters, of which the second fails."""
     monkeypatch.delenv("COURSE_MIRROR", raising=False)
-    config = yaml.safe_load((ROOT / "_config.yml").read_text())
+    config = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))
     del config["bibtex_bibfiles"], config["sphinx"]  # large, and no matter here
-    (tmp_path / "_config.yml").write_text(yaml.safe_dump(config))
+    (tmp_path / "_config.yml").write_text(yaml.safe_dump(config), encoding="utf-8")
     toc = {
         "format": "jb-book",
         "root": "book/en/index",
         "chapters": [{"file": f"book/en/0{i}_chapter"} for i in (1, 2)],
     }
-    (tmp_path / "_toc.yml").write_text(yaml.safe_dump(toc))
+    (tmp_path / "_toc.yml").write_text(yaml.safe_dump(toc), encoding="utf-8")
     (tmp_path / "book/en").mkdir(parents=True)
-    (tmp_path / "book/en/index.md").write_text("# A book\n")
+    (tmp_path / "book/en/index.md").write_text("# A book\n", encoding="utf-8")
     for i, source in enumerate((SOUND, BROKEN), 1):
         write_chapter(tmp_path, i, source)
     return tmp_path
@@ -96,7 +96,7 @@ def test_where_the_book_takes_data_from_on_a_cpu(monkeypatch, environment, sourc
 
 
 def test_the_makefile_names_short_commands():
-    lines = (ROOT / "Makefile").read_text().splitlines()
+    lines = (ROOT / "Makefile").read_text(encoding="utf-8").splitlines()
     assert max(map(len, lines)) <= 120
 
 

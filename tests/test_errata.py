@@ -183,7 +183,7 @@ def no_hubconf(bert):
 
 def no_such_entry(bert):
     (Path(bert) / "other").mkdir(exist_ok=True)
-    (Path(bert) / "other/hubconf.py").write_text("def modelForMaskedLM(name): ...\n")
+    (Path(bert) / "other/hubconf.py").write_text("def modelForMaskedLM(name): ...\n", encoding="utf-8")
     torch.hub.load(f"{bert}/other", "modelWithLMHead", "bert-base-chinese", source="local")
 
 

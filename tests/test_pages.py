@@ -120,17 +120,19 @@ FAULTS = {  # what is added to the chapter, and what has to be named
 @pytest.fixture(scope="module")
 def builds(tmp_path_factory):
     """A book of three pages with the project's settings, built once for each fault, all at the same time."""
-    config = yaml.safe_load((ROOT / "_config.yml").read_text())
+    config = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))
     config["bibtex_bibfiles"] = [str(ROOT / file) for file in config["bibtex_bibfiles"]]
     for name in ("html_static_path", "html_css_files", "mathjax_path", "nb_ipywidgets_js"):  # large, and no matter here
         del config["sphinx"]["config"][name]
     started = {}
     for fault, (paragraph, _) in FAULTS.items():
         folder = tmp_path_factory.mktemp("book")
-        (folder / "_config.yml").write_text(yaml.safe_dump(config))
-        (folder / "_toc.yml").write_text("format: jb-book\nroot: index\nchapters:\n- file: chapter\n- file: glossary\n")
+        (folder / "_config.yml").write_text(yaml.safe_dump(config), encoding="utf-8")
+        (folder / "_toc.yml").write_text(
+            "format: jb-book\nroot: index\nchapters:\n- file: chapter\n- file: glossary\n", encoding="utf-8"
+        )
         for name, text in SOUND.items():
-            (folder / name).write_text(text + (f"\n{paragraph}\n" if name == "chapter.md" else ""))
+            (folder / name).write_text(text + (f"\n{paragraph}\n" if name == "chapter.md" else ""), encoding="utf-8")
         command = [Path(sys.executable).with_name("jupyter-book"), "build", folder, "-W", "-n", "--keep-going", "-q"]
         started[fault] = folder, subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     return {fault: (folder, run.communicate()[1], run.returncode) for fault, (folder, run) in started.items()}
@@ -150,7 +152,9 @@ def test_the_build_fails_and_names(builds, fault):
 
 
 def test_the_check_of_a_site_names_each_link_that_leads_nowhere(tmp_path):
-    (tmp_path / "there.html").write_text("<h1 id='part'>Here</h1><a href='#part'>up</a><a href='#part-2'>down</a>")
+    (tmp_path / "there.html").write_text(
+        "<h1 id='part'>Here</h1><a href='#part'>up</a><a href='#part-2'>down</a>", encoding="utf-8"
+    )
     (tmp_path / "a picture.png").write_bytes(b"")
     (tmp_path / "index.html").write_text(
         "<a href='there.html#part'>yes</a><img src='a%20picture.png'><a href='https://example.org/none'>elsewhere</a>"

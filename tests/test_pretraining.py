@@ -120,8 +120,8 @@ def test_it_learns_saves_halves_and_loads_whole(pairs, tokenizer, tmp_path):
     assert again.dtype == torch.float32 and again.config.hidden_dropout_prob == 0.1
     assert any(m.p == 0.1 for m in again.modules() if isinstance(m, nn.Dropout))
     assert AutoTokenizer.from_pretrained(tmp_path).tokenize("good food") == tokenizer.tokenize("good food")
-    assert json.loads((tmp_path / "tokenizer.json").read_text())["truncation"] is None
-    assert "max_length" not in json.loads((tmp_path / "tokenizer_config.json").read_text())
+    assert json.loads((tmp_path / "tokenizer.json").read_text(encoding="utf-8"))["truncation"] is None
+    assert "max_length" not in json.loads((tmp_path / "tokenizer_config.json").read_text(encoding="utf-8"))
     scores = pretrain_bert.held_out_scores(MaskedPretraining(again), pairs)
     assert set(scores) == {"masked_token_accuracy", "masked_token_loss", "next_sentence_accuracy"}
     assert scores["masked_token_accuracy"] > 0.03  # the most frequent token alone gives about that
@@ -138,7 +138,7 @@ def test_the_record_of_a_training_that_went_on_from_another_is_of_both(tmp_path)
 
     def written(before=None):
         write_record(tmp_path, lambda record: f"{record['steps']} steps", history, options, 600, before)
-        return json.loads((tmp_path / "record.json").read_text())
+        return json.loads((tmp_path / "record.json").read_text(encoding="utf-8"))
 
     first = written()
     both = written(before=first)
@@ -148,7 +148,7 @@ def test_the_record_of_a_training_that_went_on_from_another_is_of_both(tmp_path)
     assert of_three["loss_curve"] == 3 * first["loss_curve"], "each point is the mean of as many steps"
     assert [row["epoch"] for row in both["history"]] == [1, 2]
     assert both["command"] == f"{first['command']} && {first['command']}"
-    assert (tmp_path / "README.md").read_text() == "750 steps"
+    assert (tmp_path / "README.md").read_text(encoding="utf-8") == "750 steps"
     assert both["precision"] == first["precision"]
     on_two_machines = written(before=written(before=first | {"precision": "another"}))
     assert on_two_machines["precision"] == f"another, then {first['precision']}"

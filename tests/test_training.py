@@ -1,7 +1,6 @@
 """`fit` learns, repeats itself to the last digit, survives interruption, and says what is wrong with its input."""
 
 import os
-import signal
 import subprocess
 import sys
 
@@ -214,10 +213,10 @@ def test_random_transforms_are_drawn_again_as_they_were_after_an_interruption(tm
 
 
 def test_a_killed_process_resumes_to_the_same_weights(tmp_path):
-    """SIGKILL in the middle of an epoch, as when a notebook server takes the machine away."""
+    """In the middle of an epoch, without a word, as when a notebook server takes the machine away."""
     script = tmp_path / "train.py"
     script.write_text(
-        "import os, signal, sys, torch\n"
+        "import os, sys, torch\n"
         f"sys.path.insert(0, {os.path.dirname(__file__)!r})\n"
         "from test_training import OPTIONS, Texts, fit, tiny_bert\n"
         "class Killing(Texts):\n"
@@ -225,7 +224,7 @@ def test_a_killed_process_resumes_to_the_same_weights(tmp_path):
         "    def __getitem__(self, index):\n"
         "        Killing.left -= 1\n"
         "        if Killing.left == 0:\n"
-        "            os.kill(os.getpid(), signal.SIGKILL)\n"
+        "            os._exit(9)\n"
         "        return super().__getitem__(index)\n"
         "model = tiny_bert()\n"
         "fit(model, Killing(), **OPTIONS, checkpoint_dir=sys.argv[1], save_every=5)\n"
@@ -236,7 +235,7 @@ def test_a_killed_process_resumes_to_the_same_weights(tmp_path):
         arguments = [sys.executable, script, tmp_path / folder, str(examples), tmp_path / f"{folder}.pt"]
         return subprocess.run(arguments, check=False, capture_output=True, text=True)
 
-    assert train("killed", 96 + 250).returncode == -signal.SIGKILL
+    assert train("killed", 96 + 250).returncode == 9
     resumed = train("killed", 10**9)
     assert resumed.returncode == 0, resumed.stderr
     whole = tiny_bert()
@@ -401,6 +400,7 @@ def test_a_save_of_another_run_or_model_is_not_mixed_in(tmp_path):
     assert set(vars(model)) == attributes
 
 
+@pytest.mark.linux
 def test_a_full_disk_leaves_the_last_save(tmp_path):
     fit(tiny_bert(), Texts(16), **OPTIONS | {"epochs": 1}, checkpoint_dir=tmp_path)
     before = (tmp_path / "run.pt").read_bytes()
