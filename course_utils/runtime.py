@@ -52,7 +52,9 @@ def setup(seed: int = 0) -> Runtime:
 
 
 def device() -> torch.device:
-    """The accelerator of this machine (CUDA, Apple's MPS …), else its CPU."""
+    """The accelerator of this machine (CUDA, Apple's MPS …), else its CPU; COURSE_DEVICE overrules it."""
+    if forced := os.environ.get("COURSE_DEVICE"):
+        return torch.device(forced)
     return torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
 
 

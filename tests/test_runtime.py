@@ -35,6 +35,14 @@ def test_on_a_gpu_emulated_bf16_does_not_count(monkeypatch, native, expected):
     assert runtime.precision(torch.device("cuda")) == expected
 
 
+def test_an_accelerator_that_is_of_no_use_is_left_alone(monkeypatch):
+    monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda check_available: torch.device("mps"))
+    monkeypatch.setenv("COURSE_DEVICE", "cpu")
+    assert runtime.device() == torch.device("cpu")
+    monkeypatch.delenv("COURSE_DEVICE")
+    assert runtime.device() == torch.device("mps")
+
+
 def test_an_unknown_source_is_named(monkeypatch):
     monkeypatch.setenv("COURSE_SOURCE", "internet")
     with pytest.raises(
