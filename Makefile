@@ -8,7 +8,7 @@ TESTING := COURSE_SOURCE=bundled COURSE_STRICT=1 HF_HUB_DISABLE_PROGRESS_BARS=1 
 NBVAL := --nbval --nbval-current-env --nbval-sanitize-with tests/nbval_sanitize.cfg --nbval-cell-timeout 600
 
 .DELETE_ON_ERROR:
-.PHONY: help book html lab test execute record clean
+.PHONY: help book html lab test execute record gpu gpu-kit clean
 
 help:
 	@echo "make book     install, execute every chapter on this machine's best device, render to _build/html"
@@ -17,6 +17,8 @@ help:
 	@echo "make lab      install, open the chapters in JupyterLab"
 	@echo "make execute  for authors: re-execute the chapters in place with the bundled stand-ins"
 	@echo "make record   for authors: 16 recorded runs of every chapter, under other seeds and instruction sets"
+	@echo "make gpu      on a machine with a GPU: run what is owed there, within 8 minutes; again to go on"
+	@echo "make gpu-kit  pack what a GPU node without internet lacks, in parts of at most 60 MB"
 	@echo "make clean    delete what was built and installed"
 	@echo "More, with the Python of .venv: python -m course_utils --help"
 
@@ -49,6 +51,12 @@ execute: $(INSTALLED)
 
 record: $(INSTALLED)
 	$(COURSE) record --seeds 0-3 --precisions native,fp32 --instructions native,avx2,sse41
+
+gpu: $(INSTALLED)
+	$(COURSE) gpu
+
+gpu-kit: $(INSTALLED)
+	$(COURSE) gpu --pack
 
 clean:
 	rm -rf _build .venv

@@ -8,6 +8,7 @@ COMMANDS = {
     "book": "execute the chapters on this machine and render them",
     "record": "execute chapters under several seeds and precisions, and keep the values that they claim",
     "figures": "write the cited figures of all pages from the record",
+    "gpu": "run what is owed on a GPU, or pack a kit for a node without internet",
     "publish": "give your copy of the course its own address on GitHub",
 }
 

