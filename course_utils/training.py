@@ -14,7 +14,7 @@ from accelerate.utils import broadcast_object_list, set_seed
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 from tqdm.auto import tqdm
-from transformers import get_linear_schedule_with_warmup
+from transformers import get_scheduler
 
 from course_utils import runtime
 from course_utils.batches import check_options, order_by, training_loader, unpack
@@ -48,7 +48,8 @@ class Recipe:
     """How AdamW steps, beside its learning rate: ``fit(…, recipe=Recipe(warmup=0))``."""
 
     weight_decay: float = 0.01  # of weight matrices; optimizer groups bring their own
-    warmup: float = 0.1  # share of all steps during which the rate rises from 0; it falls back to 0 after that
+    warmup: float = 0.1  # share of all steps during which the rate rises from 0
+    decay: bool = True  # after that it falls back to 0; False: it stays
     max_grad_norm: float = 1.0  # longer gradients are scaled down to this length
 
 
@@ -128,11 +129,12 @@ def fit(
 
     with _prepared(accelerator, model, loader, optimizer) as (wrapped, loader, optimizer):
         steps = epochs * len(loader)
-        scheduler = get_linear_schedule_with_warmup(optimizer, round(recipe.warmup * steps), steps)
+        schedule = "linear" if recipe.decay else "constant_with_warmup"
+        scheduler = get_scheduler(schedule, optimizer, round(recipe.warmup * steps), steps)
         gradients = Gradients(loss or cross_entropy, optimizer, accelerator)
         run = _Run(model, optimizer, scheduler, accelerator)
         identity = {"epochs": epochs, "batch_size": batch_size, "seed": seed, "precision": precision, "lr": rates}
-        identity |= {"warmup": recipe.warmup, "max_grad_norm": recipe.max_grad_norm, "steps_an_epoch": len(loader)}
+        identity |= {"steps_an_epoch": len(loader), **asdict(recipe)}
         saves = Saves(checkpoint_dir, run, identity) if checkpoint_dir else None
         silent = not (progress and accelerator.is_main_process)
         with tqdm(total=steps, initial=run.step, desc="training", disable=silent) as bar:

@@ -1,6 +1,5 @@
 """Every exercise accepts its solution and refuses the empty answer and the usual wrong ones, with a hint."""
 
-import re
 from pathlib import Path
 
 import nbformat
@@ -8,38 +7,19 @@ import pytest
 import torch
 from wrong_answers import NAMES, WRONG_ANSWERS
 
+from course_utils.desk.exercises import exercises_in
+
 NOTEBOOKS = sorted((Path(__file__).parents[1] / "book").glob("**/*.ipynb"))
 
 
-def exercises():
-    """grade_id → (solution, test) of every chapter."""
-    found = {}
-    for path in NOTEBOOKS:
-        cells = {
-            c.metadata.nbgrader.grade_id: c.source for c in nbformat.read(path, 4).cells if "nbgrader" in c.metadata
-        }
-        found |= {name: (source, cells[f"{name}-test"]) for name, source in cells.items() if not name.endswith("-test")}
-    return found
-
-
-EXERCISES = exercises()
-
-
-def stub(solution):
-    """What a student is handed: the solution's region replaced as nbgrader does."""
-    return re.sub(
-        r"^( *)# BEGIN SOLUTION.*?# END SOLUTION",
-        r"\1raise NotImplementedError()",
-        solution,
-        flags=re.DOTALL | re.MULTILINE,
-    )
+EXERCISES = {exercise.name: exercise for path in NOTEBOOKS for exercise in exercises_in(nbformat.read(path, 4))}
 
 
 def grade(name, answer):
     """Run an answer and the exercise's test as a notebook would, with what the chapter defines before it."""
     names = {"torch": torch, **NAMES[name[:2]]}
     exec(answer, names)
-    exec(EXERCISES[name][1], names)
+    exec(EXERCISES[name].check, names)
 
 
 def test_each_exercise_has_a_list_of_wrong_answers():
@@ -49,7 +29,7 @@ def test_each_exercise_has_a_list_of_wrong_answers():
 
 @pytest.mark.parametrize("name", EXERCISES)
 def test_the_solution_is_accepted(name):
-    solution, _ = EXERCISES[name]
+    solution = EXERCISES[name].solution
     assert "# BEGIN SOLUTION" in solution and "# END SOLUTION" in solution
     grade(name, solution)
 
@@ -57,7 +37,7 @@ def test_the_solution_is_accepted(name):
 @pytest.mark.parametrize("name", EXERCISES)
 def test_the_empty_answer_is_refused(name):
     with pytest.raises((NotImplementedError, NameError)):
-        grade(name, stub(EXERCISES[name][0]))
+        grade(name, EXERCISES[name].stub)
 
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")  # a wrong answer may take the mean of nothing
