@@ -132,11 +132,67 @@ def confident_mistakes(probabilities, labels, k):
 """,
     },
     "07-pair": {
-        "the same sentence twice": 'pair = ("What a delightful evening it was.",) * 2',
-        "two words differ": 'pair = ("What a delightful evening this was.", "What a dreadful morning this was.")',
-        "one sentence is longer": 'pair = ("What a delightful evening this was.", "What an evening this was.")',
-        "the wrong way round": 'pair = ("What a dreadful evening this was.", "What a delightful evening this was.")',
-        "the same verdict": 'pair = ("What a delightful evening this was.", "What a delightful morning this was.")',
-        "too short": 'pair = ("Delightful evening.", "Dreadful evening.")',
+        "replaces a word wherever it occurs": """
+def flips(sentence, words, judge):
+    changed = [sentence.replace(old, new) for old in sentence.split() for new in words]
+    turned = {text for text in changed if (judge(text) > 0.5) != (judge(sentence) > 0.5)}
+    return sorted(turned, key=lambda text: -abs(judge(text) - judge(sentence)))
+""",
+        "adds a word instead of replacing one": """
+def flips(sentence, words, judge):
+    pieces = sentence.split()
+    changed = [" ".join([*pieces[:i], word, *pieces[i:]]) for i in range(len(pieces)) for word in words]
+    turned = [text for text in changed if (judge(text) > 0.5) != (judge(sentence) > 0.5)]
+    return sorted(turned, key=lambda text: -abs(judge(text) - judge(sentence)))
+""",
+        "replaces the first word only": """
+def flips(sentence, words, judge):
+    changed = [" ".join([word, *sentence.split()[1:]]) for word in words]
+    return [text for text in changed if (judge(text) > 0.5) != (judge(sentence) > 0.5)]
+""",
+        "gives all, whatever the verdict": """
+def flips(sentence, words, judge):
+    pieces = sentence.split()
+    changed = [" ".join([*pieces[:i], word, *pieces[i + 1 :]]) for i in range(len(pieces)) for word in words]
+    return sorted(changed, key=lambda text: -abs(judge(text) - judge(sentence)))
+""",
+        "looks for complaints only": """
+def flips(sentence, words, judge):
+    pieces = sentence.split()
+    changed = [" ".join([*pieces[:i], word, *pieces[i + 1 :]]) for i in range(len(pieces)) for word in words]
+    return sorted([text for text in changed if judge(text) < 0.5], key=judge)
+""",
+        "does not sort": """
+def flips(sentence, words, judge):
+    pieces = sentence.split()
+    changed = [" ".join([*pieces[:i], word, *pieces[i + 1 :]]) for i in range(len(pieces)) for word in words]
+    return [text for text in changed if (judge(text) > 0.5) != (judge(sentence) > 0.5)]
+""",
+        "gives the smallest change first": """
+def flips(sentence, words, judge):
+    pieces = sentence.split()
+    changed = [" ".join([*pieces[:i], word, *pieces[i + 1 :]]) for i in range(len(pieces)) for word in words]
+    turned = [text for text in changed if (judge(text) > 0.5) != (judge(sentence) > 0.5)]
+    return sorted(turned, key=lambda text: abs(judge(text) - judge(sentence)))
+""",
+        "sorts by the probability, whatever it was before": """
+def flips(sentence, words, judge):
+    pieces = sentence.split()
+    changed = [" ".join([*pieces[:i], word, *pieces[i + 1 :]]) for i in range(len(pieces)) for word in words]
+    return sorted([text for text in changed if (judge(text) > 0.5) != (judge(sentence) > 0.5)], key=judge)
+""",
+        "asks the chapter's own model": """
+def flips(sentence, words, judge):
+    pieces = sentence.split()
+    changed = [" ".join([*pieces[:i], word, *pieces[i + 1 :]]) for i in range(len(pieces)) for word in words]
+    return [text for text in changed if (p_positive(text) > 0.5) != (p_positive(sentence) > 0.5)]
+""",
+        "gives pairs of sentence and probability": """
+def flips(sentence, words, judge):
+    pieces = sentence.split()
+    changed = [" ".join([*pieces[:i], word, *pieces[i + 1 :]]) for i in range(len(pieces)) for word in words]
+    turned = [(judge(text), text) for text in changed if (judge(text) > 0.5) != (judge(sentence) > 0.5)]
+    return sorted(turned)
+""",
     },
 }
