@@ -1,6 +1,7 @@
 """Batches: examples in an order that the seed decides, padded no more than needed, and how a model takes them."""
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 
 import torch
 from torch import nn
@@ -94,29 +95,28 @@ def collate_for(model: nn.Module):
 
     It raises ValueError for token ids that the model does not have, and for texts that are longer than it reads.
     """
-    config = getattr(model, "config", None)
+    return partial(_collate, config=getattr(model, "config", None))  # no closure: worker processes have to be sent it
+
+
+def _collate(examples: list, config):
+    if not isinstance(examples[0], Mapping):
+        if not isinstance(examples[0][0], torch.Tensor):
+            raise TypeError(
+                f"The data gives {type(examples[0][0]).__name__} objects where the model needs tensors: for "
+                "pictures, .with_transform(weights.transforms()) makes them."
+            )
+        return default_collate(examples)
     padding = {"input_ids": getattr(config, "pad_token_id", None) or 0, "labels": IGNORED}
-
-    def collate(examples):
-        if not isinstance(examples[0], Mapping):
-            if not isinstance(examples[0][0], torch.Tensor):
-                raise TypeError(
-                    f"The data gives {type(examples[0][0]).__name__} objects where the model needs tensors: for "
-                    "pictures, .with_transform(weights.transforms()) makes them."
-                )
-            return default_collate(examples)
-        columns = {name: [torch.as_tensor(example[name]) for example in examples] for name in examples[0]}
-        batch = {
-            name: pad_sequence(values, batch_first=True, padding_value=padding.get(name, 0))
-            if values[0].ndim
-            else torch.stack(values)
-            for name, values in columns.items()
-        }
-        if config is not None and "input_ids" in batch:
-            _check_ids(batch["input_ids"], config)
-        return batch
-
-    return collate
+    columns = {name: [torch.as_tensor(example[name]) for example in examples] for name in examples[0]}
+    batch = {
+        name: pad_sequence(values, batch_first=True, padding_value=padding.get(name, 0))
+        if values[0].ndim
+        else torch.stack(values)
+        for name, values in columns.items()
+    }
+    if config is not None and "input_ids" in batch:
+        _check_ids(batch["input_ids"], config)
+    return batch
 
 
 def check_options(**options) -> None:

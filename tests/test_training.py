@@ -1,6 +1,7 @@
 """`fit` learns, repeats itself to the last digit, survives interruption, and says what is wrong with its input."""
 
 import os
+import pickle
 import subprocess
 import sys
 
@@ -10,6 +11,7 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 from transformers import BertConfig, BertForSequenceClassification
 
+from course_utils.batches import training_loader
 from course_utils.inference import cross_entropy, evaluate, predict
 from course_utils.training import fit
 
@@ -210,6 +212,13 @@ def test_random_transforms_are_drawn_again_as_they_were_after_an_interruption(tm
     assert same_weights(whole, resumed)
     fit(other, Noisy(), **options, num_workers=2)
     assert same_weights(whole, other)  # whichever process loads them
+
+
+def test_what_loads_data_can_be_sent_to_worker_processes():
+    """On Windows, on macOS and from Python 3.14 on, they share nothing with the process that starts them."""
+    loader = training_loader(Texts(8), tiny_bert(), batch_size=4, seed=0, num_workers=2)
+    data, collate = pickle.loads(pickle.dumps((loader.dataset, loader.collate_fn)))
+    assert collate([data[0], data[1]])["input_ids"].shape[0] == 2
 
 
 def test_a_killed_process_resumes_to_the_same_weights(tmp_path):
