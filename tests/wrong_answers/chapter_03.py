@@ -1,40 +1,12 @@
 """The usual wrong answers to each exercise: what is wrong → the code a student would write. Each must be refused."""
 
-from types import SimpleNamespace
+import course_utils as cu
 
-import torch
-
-# What the chapter defines before its exercises and their tests use: a network that prefers the new species by 4.
-OLD, NEW = [i % 10 for i in range(40)], [10 + i % 8 for i in range(40)]
-
-
-class _Network:
-    @staticmethod
-    def scores(labels):
-        """Right for three in four, if the new species had no bonus."""
-        generator = torch.Generator().manual_seed(len(labels) + labels[0])
-        scores = torch.rand(len(labels), 18, generator=generator)
-        answers = [label if i % 4 else (label + 1) % 18 for i, label in enumerate(labels)]
-        scores[range(len(labels)), answers] += 3
-        scores[:, 10:] += 4
-        return scores
-
-
-NAMES = {
-    "forgetful": _Network,
-    "validation": SimpleNamespace(labels=OLD),
-    "other_validation": SimpleNamespace(labels=NEW),
-    "cu": SimpleNamespace(predict=lambda network, pictures: network.scores(pictures.labels)),
-}
+NAMES = {"cu": cu}  # what the chapter defines before its exercises and their tests use
 # The lines before the solution's region, which every answer to the last exercise begins with.
 GIVEN = """
-all_logits = torch.cat([cu.predict(forgetful, validation), cu.predict(forgetful, other_validation)])
-all_labels = torch.tensor(validation.labels + other_validation.labels)
-
-
-def mean_of_both(logits):
-    right = (logits.argmax(dim=-1) == all_labels).float()
-    return (right[all_labels < 10].mean() + right[all_labels >= 10].mean()).item() / 2
+stored = cu.load_scores("03-remember")
+logits, labels = stored["choosing_logits"].float(), stored["choosing_labels"]
 """
 
 WRONG_ANSWERS = {
@@ -145,12 +117,67 @@ def distance(model, start):
 """,
     },
     "03-remember": {
-        "changes nothing": GIVEN + "my_logits = all_logits",
-        "raises the new species": GIVEN + "my_logits = all_logits.clone()\nmy_logits[:, 10:] += 2",
-        "applies softmax, which keeps the order": GIVEN + "my_logits = all_logits.softmax(dim=-1)",
-        "rules the new species out": GIVEN + "my_logits = all_logits.clone()\nmy_logits[:, 10:] -= 1000",
-        "leaves them out by infinity": GIVEN + "my_logits = all_logits.clone()\nmy_logits[:, 10:] = -float('inf')",
-        "hands in the labels": GIVEN + "my_logits = torch.nn.functional.one_hot(all_labels, 18).float()",
-        "hands in answers, not scores": GIVEN + "my_logits = all_logits.argmax(dim=-1)",
+        "changes nothing": GIVEN
+        + """
+def remember(logits):
+    return logits
+""",
+        "raises the new species": GIVEN
+        + """
+def remember(logits):
+    return torch.cat([logits[:, :10], logits[:, 10:] + 2], dim=1)
+""",
+        "applies softmax, which keeps the order": GIVEN
+        + """
+def remember(logits):
+    return logits.softmax(dim=-1)
+""",
+        "raises all by the same number": GIVEN
+        + """
+def remember(logits):
+    return logits + 5
+""",
+        "lowers the new species by too little": GIVEN
+        + """
+def remember(logits):
+    return torch.cat([logits[:, :10], logits[:, 10:] - 2], dim=1)
+""",
+        "rules the new species out": GIVEN
+        + """
+def remember(logits):
+    return torch.cat([logits[:, :10], logits[:, 10:] - 1000], dim=1)
+""",
+        "leaves them out by infinity": GIVEN
+        + """
+def remember(logits):
+    changed = logits.clone()
+    changed[:, 10:] = -float("inf")
+    return changed
+""",
+        "hands in the labels that it chose by": GIVEN
+        + """
+def remember(logits):
+    return torch.nn.functional.one_hot(labels, 18).float()
+""",
+        "hands in its own pictures' scores, whatever it is given": GIVEN
+        + """
+mine = logits.clone()
+mine[:, 10:] -= 8
+def remember(logits):
+    return mine
+""",
+        "gives answers, not scores": GIVEN
+        + """
+def remember(logits):
+    changed = logits.clone()
+    changed[:, 10:] -= 8
+    return changed.argmax(dim=-1)
+""",
+        "changes a copy and returns nothing": GIVEN
+        + """
+def remember(logits):
+    changed = logits.clone()
+    changed[:, 10:] -= 8
+""",
     },
 }
