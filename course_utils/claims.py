@@ -5,11 +5,11 @@ import math
 import os
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
 from pathlib import Path
 
 from course_utils import runtime
 
+RECORD = Path(__file__).with_name("record.jsonl")
 SCHEMA = 1
 FIELDS = {  # of a line of record.jsonl, which is one run of a chapter or a benchmark
     "schema": int,
@@ -47,28 +47,40 @@ def expect(claim: str, value: float, *, above: float | None = None, below: float
     Args:
         claim: its name, which starts with the chapter's number: ``"03-head-60-labels"``.
         value: what was measured.
-        above: for a comparison: the text leans on the value being larger than this.
-        below: likewise, smaller.
+        above, below: for a comparison: the text leans on the value being larger, or smaller, than this.
     """
-    value, source = float(value), runtime.checkpoints_are()
+    try:
+        value = float(value)
+    except (TypeError, ValueError, ArithmeticError, RuntimeError):  # a text, a tensor of many numbers
+        value = math.nan
+    source = runtime.checkpoints_are()
     if file := os.environ.get("COURSE_RECORD"):
         with open(file, "a", encoding="utf-8") as notes:
             notes.write(json.dumps({"claim": claim, "value": value, "source": source}) + "\n")
-    by_source = {name: band(recorded(claim, name)) for name in (source, "mirror", "bundled")}
-    nearest = next((name for name, known in by_source.items() if known), None)
-    usual, unusual = by_source.get(nearest), False
-    if not math.isfinite(value):
-        said = "this is not a number"
-    elif usual is None:
-        said = "not recorded yet"
-    else:
-        unusual = nearest == source and not usual.low <= value <= usual.high
-        said = f"{'unusual: ' if unusual else ''}usual {SOURCES[nearest]} is {usual}"
-        if above is not None or below is not None:
-            said = f"{_comparison(value, usual.values, above, below)}; {said}"
-    print(f"{claim}: {number(value, usual.spread if usual else None)} ({said})")
-    if os.environ.get("COURSE_STRICT") == "1" and not file and (unusual or usual is None or not math.isfinite(value)):
+    said, fits, spread = _beside_the_record(claim, value, source, above, below)
+    print(f"{claim}: {number(value, spread)} ({said})")
+    if os.environ.get("COURSE_STRICT") == "1" and not file and not fits:
         raise RecordError(f"{claim} is {value:.6g}, {said}. To record it: python -m course_utils record {claim[:2]}")
+
+
+def _beside_the_record(claim, value, source, above, below) -> tuple[str, bool, float | None]:
+    """What the record says of a value, whether the value fits it, and how far the recorded ones spread."""
+    try:
+        by_source = {name: recorded(claim, name) for name in (source, *reversed(SOURCES))}  # the nearest first
+    except (OSError, RecordError) as error:
+        return str(error), False, None
+    nearest = next((name for name, values in by_source.items() if len(values) >= FEWEST), None)
+    if not math.isfinite(value):
+        return "this is not a number", False, None
+    if nearest is None:
+        runs = len(by_source[source])
+        return f"recorded in {runs} runs, {FEWEST} are needed" if runs else "not recorded yet", False, None
+    usual = band(by_source[nearest])
+    fits = nearest != source or usual.low <= value <= usual.high
+    said = f"{'' if fits else 'unusual: '}usual {SOURCES[nearest]} is {usual.beside(value)}"
+    if above is not None or below is not None:
+        said = f"{_comparison(value, usual.values, above, below)}; {said}"
+    return said, fits, usual.spread
 
 
 def recorded(claim: str, source: str) -> list[float]:
@@ -77,11 +89,10 @@ def recorded(claim: str, source: str) -> list[float]:
 
 
 def _comparison(value: float, values: list[float], above: float | None, below: float | None) -> str:
-    said = " and ".join(
-        f"{word} {bound:g}" for word, bound in (("above", above), ("below", below)) if bound is not None
-    )
-    held = sum(holds(v, above, below) for v in values)
-    return f"{'' if holds(value, above, below) else 'not '}{said}, as in {held} of {len(values)} recorded runs"
+    bounds = {"above": above, "below": below}
+    said = " and ".join(f"{word} {bound:g}" for word, bound in bounds.items() if bound is not None)
+    this, *others = (holds(v, above, below) for v in (value, *values))
+    return f"{'' if this else 'not '}{said}, {'as' if this else 'unlike'} in {sum(others)} of {len(others)} runs"
 
 
 def holds(value: float, above: float | None, below: float | None) -> bool:
@@ -97,9 +108,9 @@ class Band:
     high: float
     spread: float
 
-    def __str__(self):
+    def beside(self, value: float) -> str:
         low, high = self.low, self.high
-        if all(0 <= value <= 1 for value in self.values):  # a share: its band may reach further than a share can
+        if all(0 <= v <= 1 for v in (value, *self.values)):  # shares: their band may reach further than a share can
             low, high = max(low, 0.0), min(high, 1.0)
         return f"{number(low, self.spread)} to {number(high, self.spread)}, {len(self.values)} runs"
 
@@ -121,51 +132,39 @@ def band(values: list[float]) -> Band | None:
 
 
 def number(value: float, spread: float | None = None) -> str:
-    """A number with as many decimals as its spread lets one read, at least two where it is a share."""
-    if not math.isfinite(value) or value == 0:
-        return f"{value:g}"
-    size = max(abs(value), 10 * (spread or 0))
+    """A number with as many decimals as its spread, or else its size, lets one read; two where it is a share."""
+    size = 10 * spread if spread else abs(value)
+    if not math.isfinite(value) or not 1e-4 <= size < 1e9:
+        return f"{value:z.2g}"
     decimals = 2 if 0.05 <= size < 10 else 1 - math.floor(math.log10(size))
-    return f"{value:,.{max(decimals, 0)}f}"
+    return f"{value:z,.{max(decimals, 0)}f}"
 
 
 def load_record(path: Path | None = None) -> list[dict]:
-    """All runs that were recorded.
-
-    Raises:
-        RecordError: names the line that is damaged, of another schema, or holds what is no number.
-    """
-    return _read(Path(path) if path else Path(str(files("course_utils") / "record.jsonl")))
+    """All runs that were recorded; a RecordError names the line that is damaged, or does not fit the schema."""
+    return _read(path or RECORD)
 
 
 @cache
 def _read(path: Path) -> list[dict]:
-    if not path.exists():
-        return []
-    return [parse(line, f"{path.name}, line {i}") for i, line in enumerate(path.read_text("utf-8").splitlines(), 1)]
+    lines = path.read_bytes().splitlines() if path.exists() else []
+    return [parse(line, f"{path.name}, line {i}") for i, line in enumerate(lines, 1)]
 
 
-def parse(line: str, where: str) -> dict:
+def parse(line: str | bytes, where: str) -> dict:
     """One line of the record, checked; `where` names it in errors."""
     try:
         run = json.loads(line, parse_constant=lambda name: name)  # NaN and Infinity stay text, and are refused below
-    except json.JSONDecodeError as error:
-        raise RecordError(
-            f"{where} is damaged or was cut short ({error.msg}): delete it and record that run again."
-        ) from None
-    if not isinstance(run, dict) or run.get("schema") != SCHEMA:
-        found = run.get("schema") if isinstance(run, dict) else type(run).__name__
-        raise RecordError(
-            f"{where} has the schema {found}, this course reads {SCHEMA}: record that run again, or update the course."
-        )
-    wrong = [name for name, kind in FIELDS.items() if not isinstance(run.get(name), kind)] + sorted(
-        set(run) - set(FIELDS)
-    )
-    if not wrong and run["source"] not in SOURCES:
-        wrong = ["source"]
-    if wrong:
+    except ValueError:
+        raise RecordError(f"{where} is damaged or was cut short: delete it and record that run again.") from None
+    schema = run.get("schema") if isinstance(run, dict) else None
+    if schema != SCHEMA:
+        raise RecordError(f"{where} has schema {schema}, not {SCHEMA}: record that run again, or update the course.")
+    wrong = [name for name, kind in FIELDS.items() if not isinstance(run.get(name), kind)]
+    wrong += sorted(set(run) - set(FIELDS))
+    if wrong := wrong or ["source"] * (run["source"] not in SOURCES):
         raise RecordError(f"{where} has no proper {', '.join(wrong)}: a run has {', '.join(FIELDS)}.")
     for claim, value in run["values"].items():
-        if isinstance(value, bool) or not isinstance(value, (int, float)):
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) < math.inf:
             raise RecordError(f"{where}: {claim} is {value!r}, not a number.")
     return run

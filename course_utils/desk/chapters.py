@@ -4,15 +4,17 @@ import ast
 import asyncio
 import hashlib
 import os
+import re
+import signal
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import nbformat
 from IPython.core.inputtransformer2 import TransformerManager
 from nbclient import NotebookClient
-from nbclient.exceptions import CellTimeoutError, DeadKernelError
 
 # Progress bars and load reports differ from run to run: they stay out of stored outputs, which nbval compares.
 QUIET = {"HF_HUB_DISABLE_PROGRESS_BARS": "1", "TRANSFORMERS_VERBOSITY": "error"}
@@ -60,31 +62,44 @@ def code_hash(notebook) -> str:
     return hashlib.sha256("\0".join(source for _, source in lesson_cells(notebook)).encode()).hexdigest()[:12]
 
 
-def claims_in(notebook) -> list[Claim]:
+def claims_in(notebook, number: str) -> list[Claim]:
     """What a chapter claims, read from its code: `expect` takes the claim's name, and its bounds, as literals.
 
+    A cell that is no Python claims nothing; it fails when it is executed.
+
+    Args:
+        notebook: the chapter.
+        number: its two digits, with which its claims begin.
+
     Raises:
-        ValueError: a name or bound that is not a literal, or a name that stands twice.
+        ValueError: a name or bound that is not a literal, a name of another form, or one that stands twice.
     """
     claims = {}
     for i, source in lesson_cells(notebook):
-        tree = ast.parse(TransformerManager().transform_cell(source))
-        for call in ast.walk(tree):
-            if not (isinstance(call, ast.Call) and getattr(call.func, "attr", "") == "expect"):
-                continue
-            try:
-                name = ast.literal_eval(call.args[0])
-                bounds = {keyword.arg: ast.literal_eval(keyword.value) for keyword in call.keywords}
-            except (ValueError, IndexError):
-                raise ValueError(
-                    f"cell {i}: {ast.unparse(call)} needs its name and bounds written out, not computed."
-                ) from None
-            if name in claims:
-                raise ValueError(
-                    f"cell {i}: {name} is claimed in cell {claims[name].cell} already: give it another name."
-                )
-            claims[name] = Claim(name, i, **bounds)
+        where = f"chapter {number}, cell {i}"
+        with suppress(SyntaxError):
+            for call in filter(_is_expect, ast.walk(ast.parse(TransformerManager().transform_cell(source)))):
+                try:
+                    bounds = {k.arg: ast.literal_eval(k.value) for k in call.keywords if k.arg != "value"}
+                    claim = Claim(ast.literal_eval(call.args[0]), i, **bounds)
+                except (ValueError, IndexError, TypeError):
+                    raise ValueError(
+                        f"{where}: {ast.unparse(call)} needs its name and bounds written out, not computed."
+                    ) from None
+                if not re.fullmatch(rf"{number}-[a-z0-9-]+", str(claim.name)):
+                    raise ValueError(
+                        f"{where}: {claim.name!r} is no name for a claim: "
+                        f"begin with {number}-, and go on with small letters, digits and hyphens."
+                    )
+                if claim.name in claims:
+                    first = claims[claim.name].cell
+                    raise ValueError(f"{where}: {claim.name} is claimed in cell {first} already: give it another name.")
+                claims[claim.name] = claim
     return list(claims.values())
+
+
+def _is_expect(node: ast.AST) -> bool:
+    return isinstance(node, ast.Call) and getattr(node.func, "attr", getattr(node.func, "id", "")) == "expect"
 
 
 @dataclass(frozen=True)
@@ -96,6 +111,16 @@ class Execution:
     failed: list[tuple[int, str]]
 
 
+class _Client(NotebookClient):
+    """Leaves Ctrl-C alone: NotebookClient would only end its own kernel, and the next chapter would begin."""
+
+    async def async_start_new_kernel(self, **kwargs):
+        with suppress(RuntimeError):  # on Windows, or outside of the main thread, there is no handler to remove
+            for which in (signal.SIGINT, signal.SIGTERM):
+                asyncio.get_running_loop().remove_signal_handler(which)
+        await super().async_start_new_kernel(**kwargs)
+
+
 async def execute(path: Path, env: dict[str, str], *, timeout: int = 3600) -> Execution:
     """Execute a chapter from a clean kernel, past cells that fail.
 
@@ -105,7 +130,11 @@ async def execute(path: Path, env: dict[str, str], *, timeout: int = 3600) -> Ex
         timeout: seconds for one cell.
     """
     notebook = nbformat.read(path, 4)
-    client = NotebookClient(
+    for cell in notebook.cells:
+        if cell.cell_type == "code":  # where the kernel dies, what was stored below must not pass for new
+            cell.outputs, cell.execution_count = [], None
+    started, failed, reached = time.perf_counter(), [], [0]
+    client = _Client(
         notebook,
         timeout=timeout,
         allow_errors=True,
@@ -113,12 +142,12 @@ async def execute(path: Path, env: dict[str, str], *, timeout: int = 3600) -> Ex
         kernel_name="python3",
         extra_arguments=["--IPKernelApp.log_level=40"],  # newer kernels warn of their own sockets
         resources={"metadata": {"path": str(path.parent)}},
+        on_cell_start=lambda cell, cell_index: reached.append(cell_index),
     )
-    started, failed = time.perf_counter(), []
     try:
         await client.async_execute(env=os.environ | QUIET | env)
-    except (CellTimeoutError, DeadKernelError) as error:
-        failed.append((client.code_cells_executed, f"{type(error).__name__}: {str(error).splitlines()[0]}"))
+    except (TimeoutError, RuntimeError) as error:  # a cell took too long, or there is no kernel any more
+        failed.append((reached[-1], f"{type(error).__name__}: {str(error).splitlines()[0]}"))
     for i, cell in enumerate(notebook.cells):
         for output in cell.get("outputs", []):
             if output.output_type == "error":

@@ -5,6 +5,7 @@ deviation; ``a to b``, the smallest and the largest; ``k of n``, how often a com
 ``:words``: then only runs whose hardware and precision contain these words count.
 """
 
+import math
 import os
 import re
 import statistics
@@ -15,8 +16,13 @@ import nbformat
 from course_utils import claims
 from course_utils.desk.chapters import claims_in, find_chapters
 
-NUMBER = r"[\d,]*\d(?:\.\d+)?"
-FIGURE = re.compile(rf"({NUMBER})(?:( ± | to | of )({NUMBER}))?<!--claim:([\w.-]+)@(\w+)(?::([^>]*?))?-->")
+NUMBER = r"[-−]?\d+(?:,\d{3})*(?:\.\d+)?"
+# What stands before belongs to no figure: in "1.5", "3-5" or "1±0.1" the last number alone is none.
+FIGURE = re.compile(
+    rf"(?<![\w.,±–−-])({NUMBER})(?:( ± | to | of )({NUMBER}))?<!--claim:([\w.-]+)@(\w+)(?::([^>]*?))?-->"
+)
+CODE = re.compile(r"(```.*?```|`[^`\n]+`)", re.DOTALL)  # there a reader sees the comment, as an example
+MARKER = re.compile(r"(.{0,20})<!--claim:(.*?)(?:-->|$)", re.MULTILINE)
 BENCHMARKS = {  # how a claim begins → what records it; a chapter's begin with its number
     "pictures": "benchmarks/pictures_accuracy.py --record",
     "reviews": "benchmarks/reviews_accuracy.py --record",
@@ -32,7 +38,8 @@ def command_for(claim: str) -> str:
     """The command that records a claim."""
     if claim[:2].isdigit():
         return f"python -m course_utils record {claim[:2]}"
-    return next((f"python {command}" for start, command in BENCHMARKS.items() if claim.startswith(start)), "no command")
+    known = (f"python {command}" for start, command in BENCHMARKS.items() if claim.startswith(start))
+    return next(known, "a benchmark with --record")
 
 
 def written(figure: re.Match, comparisons: dict, path: Path | None = None) -> str:
@@ -47,11 +54,13 @@ def written(figure: re.Match, comparisons: dict, path: Path | None = None) -> st
         for run in claims.load_record(path)
         if run["source"] == source
         and claim in run["values"]
-        and (words or "") in f"{run['hardware']} {run['precision']}"
+        and all(word in f"{run['hardware']} {run['precision']}" for word in (words or "").split())
     ]
-    if not values or (form == " of " and claim not in comparisons):
-        what = f"not recorded with {source} checkpoints" if not values else "no comparison: it has no above= or below="
-        raise LookupError(f"{claim} is {what}. To record it: {command_for(claim)}")
+    if not values:
+        on = f" on {words}" if words else ""
+        raise LookupError(f"{claim} is not recorded with {source} checkpoints{on}. To record it: {command_for(claim)}")
+    if form == " of " and claim not in comparisons:
+        raise LookupError(f"{claim} is no comparison: no chapter gives it above= or below=.")
     decimals = len(first.partition(".")[2])
     if form == " of ":
         bound = comparisons[claim]
@@ -62,12 +71,13 @@ def written(figure: re.Match, comparisons: dict, path: Path | None = None) -> st
     if form != " ± ":
         return mean
     deviation = statistics.stdev(values) if len(values) > 1 else 0.0
-    # no spread is rounded to nothing
-    return f"{mean} ± {_number(deviation, decimals + (0 < deviation < 0.5 * 10**-decimals))}"
+    if 0 < deviation <= 0.5 * 10**-decimals:  # no spread is rounded to nothing
+        decimals = -math.floor(math.log10(deviation))
+    return f"{mean} ± {_number(deviation, decimals)}"
 
 
 def _number(value: float, decimals: int) -> str:
-    return f"{value:,.{decimals}f}"
+    return f"{value:z,.{decimals}f}".replace("-", "−")
 
 
 def pages(root: Path) -> list[Path]:
@@ -83,32 +93,40 @@ def update(root: Path, *, write: bool) -> list[str]:
     comparisons = {
         claim.name: claim
         for chapter in find_chapters(root)
-        for claim in claims_in(nbformat.read(chapter, 4))
+        for claim in claims_in(nbformat.read(chapter, 4), chapter.name[:2])
         if claim.is_comparison
     }
     wrong = []
     for page in pages(root):
+        where = page.relative_to(root)
 
-        def corrected(figure, page=page):
+        def corrected(figure, where=where):
             as_written = figure.group().partition("<")[0]
             try:
                 right = written(figure, comparisons)
             except LookupError as error:
-                wrong.append(f"{page.relative_to(root)}: {error}")
+                wrong.append(f"{where}: {error}")
                 return figure.group()
             if right != as_written and not write:
-                wrong.append(f"{page.relative_to(root)}: {as_written} stands for {figure[4]}, the record has {right}")
+                wrong.append(f"{where}: {as_written} stands for {figure[4]}, the record has {right}")
             return figure.group().replace(as_written, right, 1)
+
+        def corrected_text(text, where=where, corrected=corrected):
+            parts = CODE.split(text)
+            for before, claim in MARKER.findall(FIGURE.sub("", "".join(parts[::2]))):
+                wrong.append(f"{where}: no figure stands right before the comment of {claim}, but {before!r}")
+            parts[::2] = [FIGURE.sub(corrected, part) for part in parts[::2]]
+            return "".join(parts)
 
         if page.suffix == ".md":
             before = page.read_text(encoding="utf-8")
-            after = FIGURE.sub(corrected, before)
+            after = corrected_text(before)
         else:
             notebook = nbformat.read(page, 4)
             before = nbformat.writes(notebook) + "\n"
             for cell in notebook.cells:
                 if cell.cell_type == "markdown":
-                    cell.source = FIGURE.sub(corrected, cell.source)
+                    cell.source = corrected_text(cell.source)
             after = nbformat.writes(notebook) + "\n"
         if write and after != before:
             unfinished = page.with_suffix(".unfinished")

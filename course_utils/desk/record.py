@@ -1,17 +1,18 @@
 """Recording what chapters measure, under several seeds, precisions and instruction sets; the one record's writer."""
 
+import argparse
 import asyncio
 import json
 import math
 import os
 import platform
+import re
 import shlex
 import sys
 import tempfile
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
-from importlib.resources import files
 from itertools import product
 from pathlib import Path
 
@@ -22,7 +23,6 @@ from tqdm import tqdm
 from course_utils import claims, runtime
 from course_utils.desk.chapters import Claim, all_of, claims_in, code_hash, execute, find_chapters
 
-RECORD = Path(str(files("course_utils") / "record.jsonl"))
 # What makes this CPU compute as an older one would: such a machine has no native bf16, and takes fp32.
 INSTRUCTIONS = {
     "native": {},
@@ -67,22 +67,24 @@ def _version(name: str) -> str:
         return "none"
 
 
-def add(runs: list[dict], path: Path = RECORD) -> None:
+def add(runs: list[dict], path: Path | None = None) -> None:
     """Put runs into the record, each in the place of an earlier one with the same key; whole or not at all.
 
     Raises:
         RecordError: a run does not fit the schema, or the record is damaged.
     """
-    new = [claims.parse(json.dumps(run, ensure_ascii=False, sort_keys=True), "this run") for run in runs]
-    with FileLock(f"{path}.lock"):  # two recordings may end at the same time
+    path = path or claims.RECORD
+    new = [claims.parse(json.dumps(run), "this run") for run in runs]
+    unfinished = path.with_suffix(".unfinished")
+    with FileLock(f"{path}.lock"):  # two recordings may end at the same time; it stays, for a third may wait at it
         claims._read.cache_clear()
         kept = {_key(run): run for run in claims.load_record(path)} | {_key(run): run for run in new}
-        lines = [json.dumps(run, ensure_ascii=False, sort_keys=True) + "\n" for run in kept.values()]
-        unfinished = path.with_suffix(".unfinished")
-        unfinished.write_text("".join(lines), encoding="utf-8")
-        os.replace(unfinished, path)
-        claims._read.cache_clear()
-    Path(f"{path}.lock").unlink(missing_ok=True)
+        try:
+            unfinished.write_text("".join(json.dumps(run, sort_keys=True) + "\n" for run in kept.values()))
+            os.replace(unfinished, path)
+        finally:
+            unfinished.unlink(missing_ok=True)
+            claims._read.cache_clear()
 
 
 def _key(run: dict) -> str:
@@ -136,12 +138,13 @@ async def _run(setting: Setting, here: dict, timeout: int, threads: dict) -> tup
         if not math.isfinite(note["value"]):
             troubles.append(f"{note['claim']} is {note['value']}, not a number")
         values[note["claim"]] = note["value"]
-    if missing := {claim.name for claim in claims_in(done.notebook)} - set(values):
+    number = setting.chapter.name[:2]
+    if missing := {claim.name for claim in claims_in(done.notebook, number)} - set(values):
         troubles.append(f"never reached: {', '.join(sorted(missing))}")
     if troubles:
         return setting, None, troubles
     if not threads:  # alone on the machine: how long it took says something
-        values[f"{setting.chapter.name[:2]}-seconds"] = round(done.seconds, 1)
+        values[f"{number}-seconds"] = round(done.seconds, 1)
     # what a session uses is known at its end: then every checkpoint has been asked for
     source = noted[-1]["source"] if noted and setting.source != "bundled" else setting.source
     run = {"schema": claims.SCHEMA, "made_by": setting.chapter.stem, "code": code_hash(done.notebook), "values": values}
@@ -161,19 +164,29 @@ def _command() -> str:
     return shlex.join(["python", "-m", "course_utils", *sys.argv[1:]])
 
 
-async def record(wanted: list[Setting], *, workers: int, timeout: int, path: Path = RECORD) -> list[str]:
-    """Record what is not recorded yet; returns what went wrong, a line each."""
+async def record(wanted: list[Setting], *, workers: int, timeout: int, path: Path | None = None) -> list[str]:
+    """Record what is not recorded yet; returns what went wrong, a line each.
+
+    Raises:
+        ValueError: a chapter claims something in a form that cannot be read, or the record cannot be.
+    """
+    add([], path)  # a record that cannot be written is told now, and not after an hour
+    hashes = {}
+    for chapter in {s.chapter for s in wanted}:
+        notebook = nbformat.read(chapter, 4)
+        claims_in(notebook, chapter.name[:2])  # its faults are told now, too
+        hashes[chapter] = code_hash(notebook)
     threads = {"OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // workers))} if workers > 1 else {}
     known = {}
     for setting in wanted:
         if setting.machine not in known:
             known[setting.machine] = await _circumstances(setting.env | threads)
     done = {(_key(run | {"source": run["source"] == "bundled"}), run["code"]) for run in claims.load_record(path)}
-    hashes = {chapter: code_hash(nbformat.read(chapter, 4)) for chapter in {s.chapter for s in wanted}}
     todo = []
     for s in wanted:
         run = {"made_by": s.chapter.stem, "source": s.source == "bundled", "seed": s.seed} | known[s.machine]
-        if (_key(run), hashes[s.chapter]) not in done:
+        if (key := (_key(run), hashes[s.chapter])) not in done:
+            done.add(key)  # "native" and "fp32" may be the same here
             todo.append(s)
     print(f"{len(wanted)} runs, {len(wanted) - len(todo)} of them recorded already.")
     troubles = []
@@ -188,12 +201,12 @@ async def record(wanted: list[Setting], *, workers: int, timeout: int, path: Pat
     return troubles
 
 
-def table(chapters: list[Path], path: Path = RECORD) -> list[str]:
+def table(chapters: list[Path], path: Path | None = None) -> list[str]:
     """One line a claim and source: its values, how often its comparison held, and by how many deviations at least."""
     lines, runs = [], claims.load_record(path)
     for chapter in chapters:
         notebook = nbformat.read(chapter, 4)
-        known, code = {claim.name: claim for claim in claims_in(notebook)}, code_hash(notebook)
+        known, code = {claim.name: claim for claim in claims_in(notebook, chapter.name[:2])}, code_hash(notebook)
         own = [run for run in runs if run["made_by"] == chapter.stem]
         for source in claims.SOURCES:
             of_source = [run for run in own if run["source"] == source]
@@ -227,10 +240,10 @@ def smallest_margin(claim: Claim, values: list[float]) -> float:
     """How far the worst value is from the bound, in standard deviations; negative where it is on the wrong side."""
     above = [v - claim.above for v in values] if claim.above is not None else []
     below = [claim.below - v for v in values] if claim.below is not None else []
-    return min(above + below) / claims.band(values).spread
+    return min(above + below) / (claims.band(values).spread or math.ulp(0.0))  # only zeros spread by nothing
 
 
-def stale(root: Path, path: Path = RECORD) -> list[str]:
+def stale(root: Path, path: Path | None = None) -> list[str]:
     """Which chapters have runs from before their code changed, or claims that nobody recorded; a line each."""
     lines, runs = [], claims.load_record(path)
     for chapter in find_chapters(root):
@@ -239,15 +252,19 @@ def stale(root: Path, path: Path = RECORD) -> list[str]:
         old = sum(run["code"] != code_hash(notebook) for run in own)
         if old:
             lines.append(f"{chapter.stem}: {old} of {len(own)} runs are from before its code changed")
-        missing = [c.name for c in claims_in(notebook) if not any(c.name in run["values"] for run in own)]
+        known = claims_in(notebook, chapter.name[:2])
+        missing = [c.name for c in known if not any(c.name in run["values"] for run in own)]
         if missing:
             lines.append(f"{chapter.stem}: nobody has recorded {', '.join(missing)}")
     return lines
 
 
 def _numbers(text: str) -> list[int]:
-    first, _, last = text.partition("-")
-    return list(range(int(first), int(last or first) + 1))
+    ends = re.fullmatch(r"(\d+)(?:-(\d+))?", text)
+    numbers = list(range(int(ends[1]), int(ends[2] or ends[1]) + 1)) if ends else []
+    if not numbers:
+        raise argparse.ArgumentTypeError(f"{text!r} is no range of seeds: write 0-3, or 2 for one.")
+    return numbers
 
 
 def add_arguments(command) -> None:
@@ -269,10 +286,15 @@ def run(options) -> int:
         for given, allowed in ((precisions, PRECISIONS), (instructions, INSTRUCTIONS)):
             if unknown := set(given) - set(allowed):
                 raise ValueError(f"{', '.join(sorted(unknown))}: choose from {', '.join(allowed)}.")
-        if options.workers < 1:
-            raise ValueError(f"--workers {options.workers}: at least 1 is needed.")
+        for name in ("workers", "timeout"):
+            if (value := getattr(options, name)) < 1:
+                raise ValueError(f"--{name} {value}: at least 1 is needed.")
         wanted = settings(chapters, options.source, options.seeds, precisions, instructions)
-        troubles = asyncio.run(record(wanted, workers=options.workers, timeout=options.timeout))
+        try:
+            troubles = asyncio.run(record(wanted, workers=options.workers, timeout=options.timeout))
+        except KeyboardInterrupt:
+            print("\nInterrupted: what was finished is recorded, and the same command goes on.", file=sys.stderr)
+            return 130
     print("\n".join(table(chapters)))
     if troubles:
         print("\nNot recorded:\n" + "\n".join(troubles), file=sys.stderr)
