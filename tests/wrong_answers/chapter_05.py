@@ -10,10 +10,8 @@ def _verdict(picture):
     return ("bright" if np.asarray(picture).mean() > 100 else "dark"), 0.9
 
 
-# What the chapter defines before its exercises and their tests use: here a picture that is dark on its left.
-_half = Image.new("RGB", (64, 48))
-_half.paste("white", (36, 0, 64, 48))
-NAMES = {"cu": cu, "pictures": {"temple": _half}, "verdict": _verdict}
+# What the chapter defines before its exercises and their tests use.
+NAMES = {"cu": cu, "pictures": {"grey": Image.new("RGB", (64, 48), "grey")}, "verdict": _verdict}
 
 WRONG_ANSWERS = {
     "05-top-k": {
@@ -197,11 +195,67 @@ def conv_macs(conv, height, width):
 """,
     },
     "05-flip": {
-        "the whole picture": 'which, box = "temple", (0, 0, 64, 48)',
-        "too little is left": 'which, box = "temple", (0, 0, 20, 20)',
-        "the same verdict": 'which, box = "temple", (4, 0, 64, 48)',
-        "outside of the picture": 'which, box = "temple", (-20, 0, 44, 48)',
-        "left and right swapped": 'which, box = "temple", (54, 0, 0, 48)',
-        "no such picture": 'which, box = "tempel", (0, 0, 48, 48)',
+        "the whole picture": """
+def turning_crop(verdict, picture):
+    return (0, 0, *picture.size)
+""",
+        "too little is left": """
+def turning_crop(verdict, picture):
+    w, h = picture.size
+    boxes = [(0, 0, w // 2, h // 2), (w // 2, h // 2, w, h)]
+    return next((b for b in boxes if verdict(picture.crop(b))[0] != verdict(picture)[0]), None)
+""",
+        "looks in the middle only": """
+def turning_crop(verdict, picture):
+    w, h = picture.size
+    for cut in range(1, min(w, h) // 7):
+        box = cut, cut, w - cut, h - cut
+        if verdict(picture.crop(box))[0] != verdict(picture)[0]:
+            return box
+""",
+        "cuts at the right and at the bottom only": """
+def turning_crop(verdict, picture):
+    w, h = picture.size
+    for cut in range(1, min(w, h) // 4):
+        box = 0, 0, w - cut, h - cut
+        if verdict(picture.crop(box))[0] != verdict(picture)[0]:
+            return box
+""",
+        "begins with the smallest": """
+def turning_crop(verdict, picture):
+    w, h = picture.size
+    for keep in range(52, 100):
+        for left in (0, w - w * keep // 100):
+            box = left, 0, left + w * keep // 100, h
+            if verdict(picture.crop(box))[0] != verdict(picture)[0]:
+                return box
+        for top in (0, h - h * keep // 100):
+            box = 0, top, w, top + h * keep // 100
+            if verdict(picture.crop(box))[0] != verdict(picture)[0]:
+                return box
+""",
+        "compares the confidence, not the name": """
+def turning_crop(verdict, picture):
+    w, h = picture.size
+    boxes = [(0, 0, w - 8, h), (8, 0, w, h), (0, 0, w, h - 8), (0, 8, w, h)]
+    return next((b for b in boxes if verdict(picture.crop(b))[1] != verdict(picture)[1]), None)
+""",
+        "gives a box whatever the verdict": """
+def turning_crop(verdict, picture):
+    w, h = picture.size
+    return 0, 0, w - 8, h
+""",
+        "never says that there is none": """
+def turning_crop(verdict, picture):
+    w, h = picture.size
+    boxes = [(0, 0, w - 10, h), (10, 0, w, h), (0, 0, w, h - 10), (0, 10, w, h)]
+    return max(boxes, key=lambda b: verdict(picture.crop(b))[0] != verdict(picture)[0])
+""",
+        "outside of the picture": """
+def turning_crop(verdict, picture):
+    w, h = picture.size
+    boxes = [(-10, 0, w - 10, h), (10, 0, w + 10, h)]
+    return next((b for b in boxes if verdict(picture.crop(b))[0] != verdict(picture)[0]), None)
+""",
     },
 }
