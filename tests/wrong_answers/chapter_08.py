@@ -2,21 +2,25 @@
 
 from types import SimpleNamespace
 
+import course_utils as cu
+
 # What the chapter defines before its exercises and their tests use.
 NAMES = {
+    "cu": cu,
     "train": range(700),
-    "validation": range(200),
     "test": range(300),
     "test_scores": {"eval_accuracy": 0.7812, "eval_macro_f1": 0.7799},
-    "best": "all layers",
-    "lr": 1e-4,
-    "reviews": SimpleNamespace(name="reviews written for this course"),
-    "reloaded": SimpleNamespace(config=SimpleNamespace(hidden_size=384)),
+    "reviews": SimpleNamespace(name="reviews written for this course", test=SimpleNamespace(labels=[0, 1] * 150)),
 }
 
-BLOCK = "---\\nlanguage: en\\nlicense: apache-2.0\\nbase_model: some/bert\\n---\\n"
-RESULT = "Accuracy 0.78 on 300 test reviews.\\n"
-LIMITS = "## Limitations\\n" + "It fails on irony and must not be used to judge anybody, anywhere, ever. " * 2
+# A right answer, of which each wrong one to 08-card changes one thing.
+CARD = """
+def model_card(facts):
+    block = "---\\nlanguage: {language}\\nlicense: {license}\\nbase_model: {base_model}\\n---\\n"
+    result = "Accuracy {accuracy:.2f} on {test} test reviews, the baseline is {baseline:.2f}.\\n"
+    limits = "## Limitations\\n" + "It fails on irony and must not be used to judge anybody, anywhere, ever. " * 2
+    return (block + result + limits).format(**facts)
+"""
 
 WRONG_ANSWERS = {
     "08-recall": {
@@ -148,14 +152,20 @@ def max_pool(hidden, attention_mask):
 """,
     },
     "08-card": {
-        "has no block for machines": f'card = "# Sentiment\\n{RESULT}{LIMITS}"',
-        "names no licence": f'card = "{BLOCK}{RESULT}{LIMITS}".replace("license: apache-2.0\\n", "")',
-        "leaves the licence empty": f'card = "{BLOCK}{RESULT}{LIMITS}".replace(" apache-2.0", "")',
-        "gives another score": f'card = "{BLOCK}{RESULT}{LIMITS}".replace("0.78", "0.97")',
-        "hides the score among the block's keys": f'card = "{BLOCK}{LIMITS}300".replace("base", "score: 0.78\\nbase")',
-        "does not say on how many reviews": f'card = "{BLOCK}{RESULT}{LIMITS}".replace("300", "many")',
-        "knows no limits": f'card = "{BLOCK}{RESULT}It never fails."',
-        "has a heading and nothing below it": f'card = "{BLOCK}{RESULT}## Limitations\\nNone."',
-        "is no string": f'card = ["{BLOCK}{RESULT}{LIMITS}"]',
+        "has no block for machines": CARD.replace("(block + result", "(result"),
+        "names no licence": CARD.replace("license: {license}\\n", ""),
+        "leaves the licence empty": CARD.replace(" {license}", ""),
+        "types the licence in": CARD.replace("{license}", "apache-2.0"),
+        "types the score in": CARD.replace("{accuracy:.2f}", "0.92"),
+        "gives the score with all its digits": CARD.replace("{accuracy:.2f}", "{accuracy}"),
+        "leaves the baseline out": CARD.replace("{baseline:.2f}", "lower"),
+        "hides the score among the block's keys": CARD.replace("Accuracy {accuracy:.2f}", "Good").replace(
+            "base_model:", "score: {accuracy:.2f}\\nbase_model:"
+        ),
+        "does not say on how many reviews": CARD.replace("{test}", "many"),
+        "knows no limits": CARD.replace(" + limits", ""),
+        "has a heading and nothing below it": CARD.replace(" * 2", "[:8]"),
+        "is no string": CARD.replace("return (", "return [(").replace("**facts)", "**facts)]"),
+        "prints it": CARD.replace("return (", "print((").replace("**facts)", "**facts))"),
     },
 }
