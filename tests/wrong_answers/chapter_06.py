@@ -149,11 +149,54 @@ def best_span(start_scores, end_scores, inside):
 """,
     },
     "06-fool": {
-        "is answered right": 'misled = ("我住在北京。", "我住在哪里？", "北京")',
-        "has an answer that is not in the statement": 'misled = ("我在北京出生，在上海长大。", "在哪国？", "中国")',
-        "has the answer twice": 'misled = ("我在北京出生，在上海长大，又回到上海。", "我在哪里长大？", "上海")',
-        "offers nothing but the answer": 'misled = ("在上海。", "在哪里？", "在上海")',
-        "hands in the sentence alone": 'misled = "我在北京出生，在上海长大。"',
-        "has an empty answer": 'misled = ("我在北京出生，在上海长大。", "我在哪里工作？", "")',
+        "gives all that are answered wrong": """
+def misled(rows, answer):
+    return [row for row in rows if answer(row["statement"], row["question"]) != row["answer"]]
+""",
+        "gives those that are answered right, too": """
+def misled(rows, answer):
+    found = []
+    for row in rows:
+        answers = [other["answer"] for other in rows if other["statement"] == row["statement"]]
+        if answer(row["statement"], row["question"]) in answers:
+            found.append(row)
+    return found
+""",
+        "takes answers about any statement": """
+def misled(rows, answer):
+    answers = {row["answer"] for row in rows}
+    marks = [answer(row["statement"], row["question"]) for row in rows]
+    return [row for row, mark in zip(rows, marks) if mark != row["answer"] and mark in answers]
+""",
+        "takes a part of an answer for the answer": """
+def misled(rows, answer):
+    found = []
+    for row in rows:
+        mark = answer(row["statement"], row["question"])
+        others = [r["answer"] for r in rows if r["statement"] == row["statement"] and r is not row]
+        if mark != row["answer"] and any(mark in other for other in others):
+            found.append(row)
+    return found
+""",
+        "counts them": """
+def misled(rows, answer):
+    marks = [answer(row["statement"], row["question"]) for row in rows]
+    return sum(mark != row["answer"] for row, mark in zip(rows, marks))
+""",
+        "gives the marks": """
+def misled(rows, answer):
+    marks = [answer(row["statement"], row["question"]) for row in rows]
+    return [mark for row, mark in zip(rows, marks) if mark != row["answer"]]
+""",
+        "asks the other way round": """
+def misled(rows, answer):
+    found = []
+    for row in rows:
+        mark = answer(row["question"], row["statement"])
+        others = [r["answer"] for r in rows if r["statement"] == row["statement"] and r is not row]
+        if mark != row["answer"] and mark in others:
+            found.append(row)
+    return found
+""",
     },
 }
