@@ -30,6 +30,7 @@ SOURCES = {
     "mirror": "with real data and the checkpoints that were at hand",
 }
 FEWEST = 4  # runs that a band needs
+SPEEDS = ("-as-fast", "-seconds", "-per-second")
 OUTSIDE = 0.001  # how often an honest further run falls outside of a band
 
 
@@ -76,7 +77,8 @@ def _beside_the_record(claim, value, source, above, below) -> tuple[str, bool, f
         runs = len(by_source[source])
         return f"recorded in {runs} runs, {FEWEST} are needed" if runs else "not recorded yet", False, None
     usual = band(by_source[nearest])
-    fits = nearest != source or usual.low <= value <= usual.high
+    is_speed = claim.endswith(SPEEDS)  # depends on what else the machine is doing: shown, never judged
+    fits = is_speed or nearest != source or usual.low <= value <= usual.high
     said = f"{'' if fits else 'unusual: '}usual {SOURCES[nearest]} is {usual.beside(value)}"
     if above is not None or below is not None:
         said = f"{_comparison(value, usual.values, above, below)}; {said}"

@@ -280,3 +280,9 @@ def test_a_line_ends_where_the_line_ends(tmp_path):
     odd = a_run({"03-head": 0.5}, command="a\u2028b\x85c 名字")
     (tmp_path / "record.jsonl").write_text(json.dumps(odd, ensure_ascii=False) + "\n", encoding="utf-8")
     assert load_record(tmp_path / "record.jsonl") == [odd]
+
+
+def test_a_speed_is_shown_and_never_judged(record, strict, capsys):
+    record(*runs_of("03-cached-as-fast", SPREAD_OUT))
+    cu.expect("03-cached-as-fast", 200.0)
+    assert "unusual" not in capsys.readouterr().out

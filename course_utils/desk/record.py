@@ -47,7 +47,8 @@ def hardware() -> str:
     name = torch.cpu.get_capabilities().get("cpu_name") or platform.processor()
     limit = os.environ.get("ONEDNN_MAX_CPU_ISA")
     instructions = torch.backends.cpu.get_cpu_capability() + (f", oneDNN up to {limit}" if limit else "")
-    return f"{name}, {torch.get_num_threads()} threads, {instructions}"
+    threads = torch.get_num_threads()
+    return f"{name}, {threads} thread{'s' * (threads > 1)}, {instructions}"
 
 
 def circumstances() -> dict:
