@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import torch
-from accelerate import Accelerator, skip_first_batches
+from accelerate import Accelerator, PartialState, skip_first_batches
 from accelerate.state import AcceleratorState, GradientState
 from accelerate.utils import broadcast_object_list, set_seed
 from torch import nn
@@ -221,11 +221,15 @@ class _Run:
 
 
 def _accelerator(precision: str) -> Accelerator:
-    for state in (AcceleratorState, GradientState):  # an earlier fit, or a Trainer, may have used another precision
+    cpu = runtime.device().type == "cpu"
+    earlier = PartialState(cpu=cpu)
+    states = [AcceleratorState, GradientState]  # an earlier fit, or a Trainer, may have used another precision
+    if earlier.num_processes == 1 and (earlier.device.type == "cpu") != cpu:
+        states.append(PartialState)  # … or another device
+    for state in states:
         reset = getattr(state, "_reset_state", None)  # a private name, which a later accelerate may drop
         if reset:
             reset()
-    cpu = runtime.device().type == "cpu"
     return Accelerator(cpu=cpu, mixed_precision={"fp32": "no"}.get(precision, precision))
 
 

@@ -389,7 +389,7 @@ def test_B8_C5_a_new_last_layer_starts_at_guessing_and_an_old_one_above_it():
     data = cu.load_cifar10(per_class=1, validation=3, test=1).validation.with_transform(weights.transforms())
     untouched = cu.evaluate(network, data).loss
     torch.manual_seed(0)
-    cu.replace_head(network, 10)
+    cu.replace_head(network.cpu(), 10)  # `evaluate` took it to the best device
     images, labels = (torch.stack([data[i][0] for i in range(10)]), torch.tensor(data.labels[:10]))
     optimizer = torch.optim.SGD(network.parameters(), lr=0.01)
     F.cross_entropy(network.train()(images), labels).backward()

@@ -5,6 +5,7 @@ import copy
 import pytest
 import torch
 import torchvision.models as models
+from test_training import changed, weights_of
 from torch import nn
 from torch.utils.data import TensorDataset
 from transformers import BertConfig, BertForSequenceClassification, BertModel
@@ -72,10 +73,9 @@ def test_frozen_layers_and_their_batch_norm_stay_and_the_head_learns(copied):
             freeze(child)
     if copied:
         model = copy.deepcopy(model)
-    before = {name: value.clone() for name, value in model.state_dict().items()}
+    before = weights_of(model)
     fit(model, pictures(), epochs=1, lr=1e-2, batch_size=8, progress=False)
-    changed = {name for name, value in model.state_dict().items() if not torch.equal(value, before[name])}
-    assert changed == {"fc.weight", "fc.bias"}
+    assert changed(model, before) == {"fc.weight", "fc.bias"}
 
 
 def test_unfreezing_lets_weights_and_statistics_move_again():
@@ -83,10 +83,9 @@ def test_unfreezing_lets_weights_and_statistics_move_again():
     model = models.resnet18(num_classes=2)
     freeze(freeze(model))
     unfreeze(model)
-    before = {name: value.clone() for name, value in model.state_dict().items()}
+    before = weights_of(model)
     fit(model, pictures(), epochs=1, lr=1e-3, batch_size=8, progress=False)
-    unchanged = {name for name, value in model.state_dict().items() if torch.equal(value, before[name])}
-    assert unchanged == set()
+    assert changed(model, before) == set(before)
 
 
 def test_eval_alone_does_not_freeze():
@@ -140,7 +139,7 @@ def test_a_head_trained_on_cached_features_is_the_head_trained_on_the_frozen_bac
     model = models.resnet18(num_classes=2)
     freeze(model)
     unfreeze(model.fc)
-    head, start = copy.deepcopy(model.fc), copy.deepcopy(model.state_dict())
+    head, before = copy.deepcopy(model.fc), weights_of(model)
     features = embed(model, pictures(), precision="fp32")
     assert features.tensors[0].shape == (16, 512) and features.tensors[1].tolist() == [0, 1] * 8
     options = {"epochs": 2, "lr": 1e-2, "batch_size": 8, "progress": False, "precision": "fp32"}
@@ -149,17 +148,19 @@ def test_a_head_trained_on_cached_features_is_the_head_trained_on_the_frozen_bac
     torch.testing.assert_close(head.weight, model.fc.weight, rtol=1e-3, atol=1e-4)
     of_head, of_model = evaluate(head, features, precision="fp32"), evaluate(model, pictures(), precision="fp32")
     assert of_head.accuracy == of_model.accuracy
-    assert torch.equal(start["conv1.weight"], model.conv1.weight)
+    assert changed(model, before) == {"fc.weight", "fc.bias"}
 
 
 def test_berts_features_are_what_its_head_sees():
     torch.manual_seed(0)
     model = BertForSequenceClassification(BertConfig(**TINY.to_dict() | {"initializer_range": 1.0}))
     data = [{"input_ids": [1, *range(2, 2 + n)], "attention_mask": [1] * (n + 1), "labels": n % 2} for n in (5, 3, 9)]
-    features = embed(model, data, precision="fp32").tensors[0]
+    features = embed(model, data, precision="fp32")
     assert isinstance(model.classifier, nn.Linear) and not model.classifier._forward_pre_hooks
-    assert torch.cdist(features, features)[0, 1:].min() > 0.1  # so different that a wrong order would show
-    torch.testing.assert_close(model.classifier(features), predict(model, data, precision="fp32"), rtol=1e-4, atol=1e-5)
+    vectors = features.tensors[0]
+    assert torch.cdist(vectors, vectors)[0, 1:].min() > 0.1  # so different that a wrong order would show
+    of_head, of_model = predict(model.classifier, features, precision="fp32"), predict(model, data, precision="fp32")
+    torch.testing.assert_close(of_head, of_model, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", ["mobilenet_v3_small", "inception_v3"])
@@ -168,6 +169,7 @@ def test_features_and_head_together_are_the_model(name):
     model = replace_head(getattr(models, name)(weights=None), 3)
     side = 75 if name == "inception_v3" else 32
     data = [(torch.randn(3, side, side), label) for label in (0, 1, 2)]
-    features = embed(model, data, precision="fp32").tensors[0]
+    features = embed(model, data, precision="fp32")
     head = model.get_submodule(find_head(model))
-    torch.testing.assert_close(head(features), predict(model, data, precision="fp32"), rtol=1e-3, atol=1e-4)
+    of_head, of_model = predict(head, features, precision="fp32"), predict(model, data, precision="fp32")
+    torch.testing.assert_close(of_head, of_model, rtol=1e-3, atol=1e-4)
