@@ -1,31 +1,13 @@
 """The usual wrong answers to each exercise: what is wrong → the code a student would write. Each must be refused."""
 
-import torch
-from torch import nn
-from torch.utils.data import TensorDataset
-
 import course_utils as cu
 
-
-class Labelled(TensorDataset):
-    """Five rows that an identity network classifies with two mistakes."""
-
-    def __init__(self):
-        self.labels, self.classes = [0, 1, 2, 0, 1], list("abcdefghij")
-        answers = torch.tensor([0, 1, 2, 3, 4])
-        super().__init__(nn.functional.one_hot(answers, 10).float(), torch.tensor(self.labels))
-
-
-VALIDATION = Labelled()
-IDENTITY = nn.Identity()
-# What the chapter defines before its exercises and their tests use.
-NAMES = {
-    "cu": cu,
-    "pictures": VALIDATION,
-    "validation": VALIDATION,
-    "plain_accuracy": 0.5,
-    **dict.fromkeys(("plain", "varied", "partial", "graded"), IDENTITY),
-}
+NAMES = {"cu": cu}  # what the chapter defines before its exercises and their tests use
+# The lines before the solution's region, which every answer to the last exercise begins with.
+GIVEN = """
+stored = cu.load_scores("09-beat")
+logits, labels = stored["choosing_logits"].float(), stored["choosing_labels"]
+"""
 
 WRONG_ANSWERS = {
     "09-head": {
@@ -123,11 +105,56 @@ def gain(score, seeds):
 """,
     },
     "09-beat": {
-        "hands in the classes": "my_logits = cu.predict(varied, validation).argmax(dim=-1)",
-        "the labels themselves": "my_logits = torch.nn.functional.one_hot(torch.tensor(validation.labels), 10).float()",
-        "no better than guessing": "my_logits = torch.zeros(len(validation), 10)",
-        "an accuracy": "my_logits = cu.evaluate(varied, validation).accuracy",
-        "other pictures": "my_logits = cu.predict(varied, validation).repeat(2, 1)",
-        "the logarithm of 0": "my_logits = torch.zeros(len(validation), 10).log()",
+        why: GIVEN + answer
+        for why, answer in {
+            "the first run itself": """
+def combine(logits):
+    return logits[0]
+""",
+            "the best single one": """
+def combine(logits):
+    best = (globals()["logits"].argmax(dim=-1) == labels).float().mean(dim=1).argmax()
+    return logits[best]
+""",
+            "lets the odd one shout": """
+def combine(logits):
+    return logits.softmax(dim=-1).sum(dim=0)
+""",
+            "whoever is surest": """
+def combine(logits):
+    p = logits.softmax(dim=-1)
+    surest = p.max(dim=-1).values.argmax(dim=0)
+    return p[surest, torch.arange(p.shape[1])]
+""",
+            "shares over the networks": """
+def combine(logits):
+    return logits.softmax(dim=0).sum(dim=0)
+""",
+            "hands in the classes": """
+def combine(logits):
+    return logits.argmax(dim=-1).mode(dim=0).values
+""",
+            "answers for the pictures that it knows": """
+best = logits[[0, 1, 2, 3]].softmax(dim=-1).sum(dim=0)
+def combine(logits):
+    return best
+""",
+            "the labels themselves": """
+def combine(logits):
+    return torch.nn.functional.one_hot(cu.load_scores("09-beat")["judging_labels"], 10).float()
+""",
+            "no better than guessing": """
+def combine(logits):
+    return torch.zeros(logits.shape[1], 10)
+""",
+            "the logarithm of 0": """
+def combine(logits):
+    return torch.zeros(logits.shape[1], 10).log()
+""",
+            "an accuracy": """
+def combine(logits):
+    return (logits[0].argmax(dim=-1) == 0).float().mean().item()
+""",
+        }.items()
     },
 }

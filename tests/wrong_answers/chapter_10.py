@@ -4,13 +4,16 @@ from types import SimpleNamespace
 
 import torch
 
+import course_utils as cu
+
 # What the chapter defines before its exercises and their tests use.
 NAMES = {
-    "cu": SimpleNamespace(predict=lambda model, data: torch.arange(50.0).view(10, 5) / 10),
+    "cu": SimpleNamespace(
+        predict=lambda model, data: torch.arange(50.0).view(10, 5) / 10, vision_model=cu.vision_model
+    ),
     "final": None,
     "ready": None,
     "stranger_confidence": torch.linspace(0.3, 0.9, 7),
-    "verdict": lambda picture: f"tofin {0.6 if len(picture.getcolors()) > 1 else 0.3:.2f}, lundo 0.20",
 }
 
 WRONG_ANSWERS = {
