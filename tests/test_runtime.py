@@ -23,7 +23,8 @@ def test_setup_seeds_everything_and_says_what_it_found(capsys):
     assert f"precision: {here.precision} | seed: 3 | checkpoints: bundled stand-ins" in printed
 
 
-def test_bf16_on_a_cpu_only_where_it_is_native():
+def test_bf16_on_a_cpu_only_where_it_is_native(monkeypatch):
+    monkeypatch.delenv("COURSE_PRECISION", raising=False)
     native = torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()
     assert runtime.precision(torch.device("cpu")) == ("bf16" if native else "fp32")
 
@@ -31,6 +32,7 @@ def test_bf16_on_a_cpu_only_where_it_is_native():
 @pytest.mark.parametrize(("native", "expected"), [(True, "bf16"), (False, "fp16")])
 def test_on_a_gpu_emulated_bf16_does_not_count(monkeypatch, native, expected):
     """A T4 says yes to bf16 when emulation is included."""
+    monkeypatch.delenv("COURSE_PRECISION", raising=False)
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: native or including_emulation)
     assert runtime.precision(torch.device("cuda")) == expected
 
