@@ -10,6 +10,7 @@ import torch
 from accelerate.utils import set_seed
 
 SOURCES = ("auto", "hub", "bundled")
+_manual_seed = torch.manual_seed
 
 
 @dataclass(frozen=True)
@@ -43,8 +44,10 @@ def setup(seed: int = 0) -> Runtime:
     Raises:
         ValueError: COURSE_SOURCE is not one of auto, hub, bundled.
     """
+    torch.manual_seed = _manual_seed
     set_seed(shifted(seed))
-    _shift_later_seeds()
+    if shifted(0):  # the seeds that a chapter names itself move on too
+        torch.manual_seed = lambda seed: _manual_seed(shifted(seed))
     here = device()
     runtime = Runtime(here, precision(here), source(), seed)
     print(runtime)
@@ -79,14 +82,6 @@ def precision(device: torch.device) -> str:
 def shifted(seed: int) -> int:
     """A seed as it is or, for authors who ask whether a chapter holds with others too, moved on by COURSE_SEED."""
     return seed + 1000 * int(os.environ.get("COURSE_SEED", "0"))
-
-
-def _shift_later_seeds() -> None:
-    """Move on the seeds that a chapter names itself, where COURSE_SEED asks for it."""
-    original = torch.manual_seed
-    if shifted(0) and not hasattr(original, "shifts"):
-        torch.manual_seed = lambda seed: original(shifted(seed))
-        torch.manual_seed.shifts = True
 
 
 def check_precision(precision: str | None) -> None:

@@ -178,6 +178,7 @@ def draws(seed=3):
 
 def test_another_course_seed_moves_every_seed_of_a_chapter_on(monkeypatch):
     monkeypatch.setattr(torch, "manual_seed", torch.manual_seed)  # what setup puts in its place goes after the test
+    monkeypatch.delenv("COURSE_SEED", raising=False)
     as_written = draws()
     monkeypatch.setenv("COURSE_SEED", "0")
     assert draws() == as_written and runtime.shifted(3) == 3
