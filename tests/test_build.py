@@ -8,6 +8,7 @@ import nbformat
 import pytest
 import yaml
 
+from course_utils import claims
 from course_utils.desk import book
 
 ROOT = Path(__file__).parents[1]
@@ -18,6 +19,7 @@ SOUND, BROKEN = "print('the answer is', 6 * 7)", "colours = ['red']\ncolours[3]"
 def course(tmp_path, monkeypatch):
     """A course of two small chapters, of which the second fails."""
     monkeypatch.delenv("COURSE_MIRROR", raising=False)
+    monkeypatch.setattr(claims, "RECORD", tmp_path / "record.jsonl")
     config = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))
     del config["bibtex_bibfiles"], config["sphinx"]  # large, and no matter here
     (tmp_path / "_config.yml").write_text(yaml.safe_dump(config), encoding="utf-8")
@@ -70,6 +72,7 @@ def test_executing_in_place_keeps_a_failing_chapters_outputs(course, capsys):
     assert book.execute_in_place(book.find_chapters(course)) == 1
     assert "02_chapter, cell 1: IndexError" in capsys.readouterr().err
     after = {path.name: path.read_bytes() for path in book.find_chapters(course)}
+    assert [run["made_by"] for run in claims.load_record()] == ["01_chapter"]
     assert before["01_chapter.ipynb"] != after["01_chapter.ipynb"]
     assert before["02_chapter.ipynb"] == after["02_chapter.ipynb"]
     assert not list(course.rglob("*.unfinished"))

@@ -121,7 +121,7 @@ def test_what_is_recorded_does_not_run_again_until_its_code_changes(course, tmp_
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(record, "execute", execute)
-        patch.setattr(record, "_circumstances", circumstances)
+        patch.setattr(record, "circumstances_with", circumstances)
         for seeds, precisions, new in (([0], ["native"], 1), ([0], ["native"], 0), ([0, 1], ["native", "fp32"], 1)):
             before = len(notes)
             assert recorded(tmp_path, tmp_path / "record.jsonl", seeds=seeds, precisions=precisions) == []

@@ -13,6 +13,7 @@ import nbformat
 from tqdm import tqdm
 
 from course_utils import runtime
+from course_utils.desk import record
 from course_utils.desk.chapters import execute, find_chapters
 
 EXECUTED = Path("_build/executed")
@@ -97,18 +98,21 @@ def render(folder: Path, out: Path) -> int:
 
 
 def execute_in_place(chapters: list[Path]) -> int:
-    """For authors: give chapters the outputs that tests compare with, those of the bundled stand-ins."""
+    """For authors: give chapters the outputs that tests compare with, those of a recorded run with the stand-ins."""
+    here = asyncio.run(record.circumstances_with({}))
     status = 0
     for path in tqdm(chapters, unit="chapter"):
-        done = asyncio.run(execute(path, {"COURSE_SOURCE": "bundled"}))
-        for cell, error in done.failed:
-            print(f"{path.stem}, cell {cell}: {error}. The notebook keeps its outputs.", file=sys.stderr)
-        if done.failed:
+        setting = record.Setting(path, "bundled", 0, "native", "native")
+        done = asyncio.run(record.run_once(setting, here, timeout=3600))
+        for trouble in done.troubles:
+            print(f"{path.stem}, {trouble}. The notebook keeps its outputs.", file=sys.stderr)
+        if not done.run:
             status = 1
-        else:
-            unfinished = path.with_suffix(".unfinished")
-            nbformat.write(done.notebook, unfinished)
-            os.replace(unfinished, path)
+            continue
+        record.add([done.run])
+        unfinished = path.with_suffix(".unfinished")
+        nbformat.write(done.notebook, unfinished)
+        os.replace(unfinished, path)
     return status
 
 

@@ -126,8 +126,19 @@ def settings(chapters, source, seeds, precisions, instructions) -> list[Setting]
     return sorted(found.values(), key=lambda s: s.seed)  # all chapters once, before any a second time
 
 
-async def _run(setting: Setting, here: dict, timeout: int, threads: dict) -> tuple[Setting, dict | None, list[str]]:
-    """A run of the record, or None, and what went wrong."""
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a setting: a line of the record, or None and what went wrong; and the notebook with its outputs."""
+
+    setting: Setting
+    run: dict | None
+    troubles: list[str]
+    notebook: nbformat.NotebookNode
+
+
+async def run_once(setting: Setting, here: dict, timeout: int, threads: dict | None = None) -> Outcome:
+    """Execute one setting; `here` is what `circumstances_with` its environment says."""
+    threads = threads or {}
     with tempfile.TemporaryDirectory() as folder:
         notes = Path(folder) / "notes.jsonl"
         done = await execute(setting.chapter, setting.env | threads | {"COURSE_RECORD": str(notes)}, timeout=timeout)
@@ -143,16 +154,17 @@ async def _run(setting: Setting, here: dict, timeout: int, threads: dict) -> tup
     if missing := {claim.name for claim in claims_in(done.notebook, number)} - set(values):
         troubles.append(f"never reached: {', '.join(sorted(missing))}")
     if troubles:
-        return setting, None, troubles
+        return Outcome(setting, None, troubles, done.notebook)
     if not threads:  # alone on the machine: how long it took says something
         values[f"{number}-seconds"] = round(done.seconds, 1)
     # what a session uses is known at its end: then every checkpoint has been asked for
     source = noted[-1]["source"] if noted and setting.source != "bundled" else setting.source
     run = {"schema": claims.SCHEMA, "made_by": setting.chapter.stem, "code": code_hash(done.notebook), "values": values}
-    return setting, run | {"source": source, "seed": setting.seed, "command": _command()} | here, []
+    run |= {"source": source, "seed": setting.seed, "command": _command()} | here
+    return Outcome(setting, run, [], done.notebook)
 
 
-async def _circumstances(env: dict[str, str]) -> dict:
+async def circumstances_with(env: dict[str, str]) -> dict:
     """`circumstances` of a process with this environment: instruction sets are fixed when PyTorch is loaded."""
     code = "import json; from course_utils.desk import record; print(json.dumps(record.circumstances()))"
     process = await asyncio.create_subprocess_exec(
@@ -181,7 +193,7 @@ async def record(wanted: list[Setting], *, workers: int, timeout: int, path: Pat
     known = {}
     for setting in wanted:
         if setting.machine not in known:
-            known[setting.machine] = await _circumstances(setting.env | threads)
+            known[setting.machine] = await circumstances_with(setting.env | threads)
     done = {(_key(run | {"source": run["source"] == "bundled"}), run["code"]) for run in claims.load_record(path)}
     todo = []
     for s in wanted:
@@ -192,11 +204,11 @@ async def record(wanted: list[Setting], *, workers: int, timeout: int, path: Pat
     print(f"{len(wanted)} runs, {len(wanted) - len(todo)} of them recorded already.")
     troubles = []
     with tqdm(total=len(todo), unit="run") as bar:
-        async for setting, run, found in all_of([_run(s, known[s.machine], timeout, threads) for s in todo], workers):
-            if run:
-                add([run], path)
-            for trouble in found:
-                troubles.append(f"{setting}: {trouble}")
+        async for done in all_of([run_once(s, known[s.machine], timeout, threads) for s in todo], workers):
+            if done.run:
+                add([done.run], path)
+            for trouble in done.troubles:
+                troubles.append(f"{done.setting}: {trouble}")
                 bar.write(troubles[-1])
             bar.update()
     return troubles
