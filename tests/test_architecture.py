@@ -16,6 +16,7 @@ FILES = sorted(path for path in PACKAGE.rglob("*.py"))
 ROOMS = ("sources", "show", "desk")
 MODULES = {".".join(path.relative_to(ROOT).with_suffix("").parts): path for path in FILES}
 TYPES = {
+    "plot_history",
     "History",
     "Metrics",
     "PictureSplits",

@@ -12,9 +12,11 @@ import pytest
 import yaml
 
 from course_utils.__main__ import main
-from course_utils.claims import load_record
+from course_utils.claims import FEWEST, load_record, recorded
 from course_utils.desk import figures
+from course_utils.desk.chapters import claims_in
 from course_utils.desk.publish import publish
+from course_utils.desk.record import smallest_margin
 from course_utils.sources.checkpoints import STAND_INS
 
 ROOT = Path(__file__).parents[1]
@@ -145,6 +147,17 @@ def test_versions_stand_in_one_place():
 
 def test_every_cited_figure_is_as_recorded():
     assert figures.update(ROOT, write=False) == []
+
+
+@each_notebook
+def test_a_comparison_that_is_close_says_how_often_it_held(path):
+    """Where the worst recorded run is less than two standard deviations from the bound, the text gives "k of n"."""
+    notebook = nbformat.read(path, 4)
+    text = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    for claim in claims_in(notebook, path.name[:2]):
+        values = recorded(claim.name, "bundled")
+        if claim.is_comparison and len(values) >= FEWEST and smallest_margin(claim, values) < 2:
+            assert re.search(rf"\d+ of \d+<!--claim:{claim.name}@bundled-->", text), f"{claim.name} is close: {values}"
 
 
 def test_how_much_longer_the_hubs_models_take_is_as_recorded():
