@@ -79,8 +79,9 @@ def accuracy(task: Task, train, test, seed: int, pretrained: bool) -> float:
     cu.setup(seed)
     model, _ = cu.vision_model(task.network, pretrained)
     cu.replace_head(model, len(train.classes))
-    lr = cu.parameter_groups(model, task.lr, head_lr=task.head_lr) if pretrained else task.scratch_lr
-    cu.fit(model, train, epochs=task.epochs, lr=lr, batch_size=task.batch_size, seed=seed, progress=False)
+    groups = cu.parameter_groups(model, task.lr, head_lr=task.head_lr) if pretrained else None
+    options = {"lr": task.scratch_lr, "groups": groups, "batch_size": task.batch_size, "seed": seed}
+    cu.fit(model, train, epochs=task.epochs, progress=False, **options)
     return cu.evaluate(model, test).accuracy
 
 

@@ -109,8 +109,6 @@ def fit(
         FloatingPointError: loss or gradient is NaN or infinite; that step has changed no weight.
     """
     recipe = recipe or Recipe()
-    if isinstance(lr, list):
-        lr, groups = 0.0, lr  # until every chapter says groups=
     check_options(epochs=epochs, lr=lr, batch_size=batch_size, warmup=recipe.warmup, precision=precision)
     if save_every is not None and (checkpoint_dir is None or save_every < 1):
         raise ValueError(f"save_every={save_every} needs a checkpoint_dir, and at least 1 step between saves.")

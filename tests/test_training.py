@@ -316,7 +316,7 @@ def test_a_learning_rate_for_each_group_is_kept():
         model,
         points(),
         **OPTIONS
-        | {"lr": [{"params": model[0].parameters(), "lr": 0.0}, {"params": model[1].parameters(), "lr": 0.1}]},
+        | {"groups": [{"params": model[0].parameters(), "lr": 0.0}, {"params": model[1].parameters(), "lr": 0.1}]},
     )
     assert changed(model, before) == {"1.weight", "1.bias"}
 
@@ -365,6 +365,8 @@ def test_an_empty_data_set_is_named(call):
         ("batch_size", 1.5, "batch_size=1.5 must be"),
         ("epochs", 0, "epochs=0 must be"),
         ("recipe", Recipe(warmup=100), "warmup=100 must be a share"),
+        ("lr", -1e-3, "lr=-0.001 must be a number of at least 0"),
+        ("lr", [{"params": [], "lr": 1}], "optimizer groups go into groups="),
         ("precision", "float16", "precision='float16' must be 'bf16', 'fp16', 'fp32'"),
         ("save_every", 10, "save_every=10 needs a checkpoint_dir"),
     ],
