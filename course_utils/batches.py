@@ -1,4 +1,4 @@
-"""Batches: examples in an order that the seed decides, padded no more than needed, and how a model takes them."""
+"""Batches (chapters 4 and 7): an order that the seed decides, no more padding than needed, how a model takes them."""
 
 from collections.abc import Iterator, Mapping
 from functools import partial

@@ -1,4 +1,4 @@
-"""A trained model at work: its logits, its metrics, and what it hands to its head."""
+"""A trained model at work (chapters 4, 5 and 7): its logits, its metrics, and what it hands to its head."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Pictures with labels: reading any picture file safely, and the Dataset that the vision chapters train on."""
+"""Pictures with labels: reading any file safely (chapter 5), and the Dataset that chapters 9 and 10 train on."""
 
 import copy
 import io

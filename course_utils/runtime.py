@@ -1,4 +1,4 @@
-"""Where a notebook runs: seed, device, precision, and where its checkpoints and data come from."""
+"""Where a notebook runs: seed, device, precision, and where checkpoints and data come from: every set-up cell."""
 
 import os
 from collections.abc import Callable

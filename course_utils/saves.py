@@ -1,4 +1,4 @@
-"""A run of `fit` on disk: always whole, and resumed to the same end."""
+"""A run of `fit` on disk: always whole, and resumed to the same end (what chapter 7 says that `fit` adds)."""
 
 import os
 from dataclasses import asdict

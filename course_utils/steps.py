@@ -1,4 +1,4 @@
-"""The gradients of one batch: at once, or in as many pieces as the memory demands. (Graphs of CUDA go here too.)"""
+"""The gradients of one batch, chapter 7's forward and backward: at once, or in as many pieces as memory demands."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

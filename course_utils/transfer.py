@@ -1,4 +1,4 @@
-"""Turning a pretrained network to another task: heads, freezing, learning rates per layer."""
+"""Turning a pretrained network to another task (chapters 3, 8 and 9): heads, freezing, rates per layer."""
 
 import re
 from typing import NamedTuple

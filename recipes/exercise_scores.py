@@ -10,11 +10,8 @@ other examples than those that judge it. To make them anew may move them a littl
 
 import argparse
 import copy
-import os
 from collections.abc import Callable
 from pathlib import Path
-
-os.environ["COURSE_SOURCE"] = "bundled"  # before anything asks for a checkpoint
 
 import torch
 from safetensors.torch import save_file
@@ -23,6 +20,7 @@ from transformers import BertModel, BertTokenizer
 
 from course_utils.inference import predict
 from course_utils.pictures import Pictures
+from course_utils.runtime import using
 from course_utils.sources.checkpoints import checkpoint, vision_model
 from course_utils.sources.creatures import creatures
 from course_utils.sources.reviews import load_reviews
@@ -125,7 +123,8 @@ def main() -> None:
         parser.error(f"no scores are made for {', '.join(sorted(unknown))}: there are {', '.join(EXERCISES)}")
     FOLDER.mkdir(parents=True, exist_ok=True)
     for name in names:
-        tensors = {key: tensor.contiguous() for key, tensor in EXERCISES[name]().items()}
+        with using("bundled"):
+            tensors = {key: tensor.contiguous() for key, tensor in EXERCISES[name]().items()}
         path = FOLDER / f"{name}.safetensors"
         save_file(tensors, path, metadata={"made_by": f"python recipes/exercise_scores.py {name}"})
         print(f"{path.name}: {path.stat().st_size:,} bytes,", *(f"{k} {tuple(t.shape)}" for k, t in tensors.items()))

@@ -1,4 +1,4 @@
-"""Pictures of invented creatures, drawn by code: they stand in for Pokémon and CIFAR-10 where there is no network.
+"""Pictures of invented creatures, drawn by code (chapters 1, 3, 5, 9, 10): they stand in for Pokémon and CIFAR-10.
 
 A creature is a row of `anatomy.SPECIES`: it names a body and what grows on it. Pose, expression, colours, light and
 surroundings are drawn at random for each picture: a species has to be known by its shape and its parts.

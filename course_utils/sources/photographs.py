@@ -1,4 +1,4 @@
-"""Pokémon and CIFAR-10, else drawn creatures."""
+"""Pokémon (chapters 5 and 10) and CIFAR-10 (chapter 9), else drawn creatures."""
 
 import csv
 import zipfile

@@ -1,4 +1,4 @@
-"""Reviews: UCI's and ChnSentiCorp's, else the course's own."""
+"""Reviews (chapters 1, 3, 4, 6 to 8): UCI's and ChnSentiCorp's, else the course's own; chapter 6's questions."""
 
 import csv
 import hashlib
