@@ -204,11 +204,11 @@ async def record(wanted: list[Setting], *, workers: int, timeout: int, path: Pat
     print(f"{len(wanted)} runs, {len(wanted) - len(todo)} of them recorded already.")
     troubles = []
     with tqdm(total=len(todo), unit="run") as bar:
-        async for done in all_of([run_once(s, known[s.machine], timeout, threads) for s in todo], workers):
-            if done.run:
-                add([done.run], path)
-            for trouble in done.troubles:
-                troubles.append(f"{done.setting}: {trouble}")
+        async for outcome in all_of([run_once(s, known[s.machine], timeout, threads) for s in todo], workers):
+            if outcome.run:
+                add([outcome.run], path)
+            for trouble in outcome.troubles:
+                troubles.append(f"{outcome.setting}: {trouble}")
                 bar.write(troubles[-1])
             bar.update()
     return troubles
