@@ -16,7 +16,7 @@ _NAMES = {
     "claims": "expect",
     "show.plots": "plot_confusion plot_history plot_pictures plot_scores plot_scores_by use_course_style",
     "show.widgets": "flip_through try_it",
-    "sources.checkpoints": "checkpoint vision_model",
+    "sources.checkpoints": "checkpoint hub_repository vision_model",
     "sources.reviews": "load_questions load_reviews",
     "sources.photographs": "load_cifar10 load_pokemon",
     "sources.creatures": "creatures",

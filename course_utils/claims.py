@@ -79,7 +79,8 @@ def _beside_the_record(claim, value, source, above, below) -> tuple[str, bool, f
     usual = band(by_source[nearest])
     is_speed = claim.endswith(SPEEDS)  # depends on what else the machine is doing: shown, never judged
     fits = is_speed or nearest != source or usual.low <= value <= usual.high
-    said = f"{'' if fits else 'unusual: '}usual {SOURCES[nearest]} is {usual.beside(value)}"
+    where = "" if nearest == source else f" {SOURCES[nearest]}"
+    said = f"{'' if fits else 'unusual; '}usual{where}: {usual.beside(value)}"
     if above is not None or below is not None:
         said = f"{_comparison(value, usual.values, above, below)}; {said}"
     return said, fits, usual.spread

@@ -5,6 +5,7 @@ import shutil
 import statistics
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import nbformat
@@ -67,7 +68,20 @@ def test_it_opens_on_colab_with_a_gpu_and_installs_this_course(path):
     assert f"[Open this chapter in Colab]({address})" in notebook.cells[0].source
     setup = code_cells(notebook)[0].source
     assert f'COURSE = "{REPOSITORY}"' in setup
-    assert "%pip install -q --no-deps git+https://github.com/{COURSE}" in setup and "cu.setup(" in setup
+    assert "%pip install -q {helpers_only} git+https://github.com/{COURSE}@{RELEASE}" in setup and "cu.setup(" in setup
+    assert f'RELEASE = "v{version("course-utils")}"' in setup  # the tag that `publish` asks for, not the branch's tip
+
+
+@pytest.mark.parametrize(("where", "options"), [("google.colab", "--no-deps"), ("jupyterlab", "")])
+def test_the_set_up_cell_leaves_colabs_own_pytorch_and_brings_all_elsewhere(where, options):
+    setup = code_cells(nbformat.read(NOTEBOOKS[0], 4))[0].source.replace("your_account", "ada")
+    setup = setup.replace("%pip install", "print(f'pip install").replace("{RELEASE}", "{RELEASE}'); sys.exit()")
+    hide = f"import sys; sys.modules['course_utils'] = None; sys.modules['{where}'] = sys\n"
+    done = subprocess.run([sys.executable, "-c", hide + setup], capture_output=True, text=True, check=True)
+    installed = (
+        f"pip install -q {options} git+https://github.com/ada/pretrained-models-hands-on@v{version('course-utils')}"
+    )
+    assert done.stdout.strip() == installed
 
 
 @each_notebook

@@ -42,7 +42,7 @@ def checkpoints_from(monkeypatch, source):
 def test_a_reader_sees_the_value_what_is_usual_and_in_how_many_runs(record, capsys):
     record(*runs_of("03-head", SPREAD_OUT))
     cu.expect("03-head", 0.37)
-    assert capsys.readouterr().out == "03-head: 0.37 (usual with the bundled stand-ins is 0.00 to 0.95, 4 runs)\n"
+    assert capsys.readouterr().out == "03-head: 0.37 (usual: 0.00 to 0.95, 4 runs)\n"
 
 
 WHATEVER = [0.1, 12, -math.inf, math.nan, None, "high", "0.1", True, 10**400, 1e-300, [1.0], 2j]
@@ -95,9 +95,7 @@ def test_a_record_that_is_a_folder_does_not_stop_a_reader_either(tmp_path, capsy
 def test_a_value_outside_is_unusual(record, capsys):
     record(*runs_of("03-head", [0.9] * 16))
     cu.expect("03-head", 0.8)
-    assert capsys.readouterr().out.startswith(
-        "03-head: 0.80 (unusual: usual with the bundled stand-ins is 0.86 to 0.94"
-    )
+    assert capsys.readouterr().out.startswith("03-head: 0.80 (unusual; usual: 0.86 to 0.94")
 
 
 def test_the_band_that_is_shown_never_contradicts_the_verdict(record, capsys):
@@ -133,7 +131,7 @@ def test_what_is_usual_is_told_with_the_nearest_checkpoints(record, capsys, monk
         claims._read.cache_clear()
         cu.expect("03-head", 0.37)
         nearest = next(name for name in by_nearness[source] if name in recorded)
-        assert f"usual {claims.SOURCES[nearest]} is" in capsys.readouterr().out
+        assert ("usual:" if nearest == source else f"usual {claims.SOURCES[nearest]}:") in capsys.readouterr().out
         del recorded[nearest]
 
 
@@ -156,7 +154,7 @@ def test_under_test_a_usual_value_passes(record, capsys, strict):
 @pytest.mark.parametrize(
     ("claim", "value", "said"),
     [
-        ("03-head", 3.0, "03-head is 3, unusual: usual with the bundled stand-ins is"),
+        ("03-head", 3.0, "03-head is 3, unusual; usual:"),
         ("03-head", math.nan, "03-head is nan, this is not a number"),
         ("03-head", "high", "03-head is nan, this is not a number"),
         ("03-nobody-claims-this", 0.37, "03-nobody-claims-this is 0.37, not recorded yet"),

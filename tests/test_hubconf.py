@@ -19,6 +19,8 @@ from transformers import (
     GPT2LMHeadModel,
 )
 
+import course_utils as cu
+
 ROOT = Path(__file__).parents[1]
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *"我在北京工作你哪里喜欢户外旅游?"]
 
@@ -35,8 +37,14 @@ def folder(tmp_path_factory):
     return str(folder)
 
 
+@pytest.fixture(params=["package", "repository"], autouse=True)
+def repository(request, monkeypatch):
+    """Both places where torch.hub may find it: as installed, and as GitHub gives it."""
+    monkeypatch.setitem(globals(), "REPOSITORY", cu.hub_repository() if request.param == "package" else str(ROOT))
+
+
 def load(part, name, **options):
-    return torch.hub.load(str(ROOT), part, name, source="local", **options)
+    return torch.hub.load(REPOSITORY, part, name, source="local", **options)  # noqa: F821
 
 
 def test_every_part_that_the_documents_name_is_there_and_nothing_else(monkeypatch):

@@ -52,9 +52,9 @@ def find_chapters(root: Path, wanted: Sequence[str] = ()) -> list[Path]:
 
 
 def lesson_cells(notebook) -> list[tuple[int, str]]:
-    """(position, source) of the code cells, without the exercises: what decides the values that are claimed."""
-    cells = enumerate(notebook.cells)
-    return [(i, c.source) for i, c in cells if c.cell_type == "code" and "nbgrader" not in c.metadata]
+    """(position, source) of the code cells, without exercises and set-up: what decides the values that are claimed."""
+    code = [(i, c) for i, c in enumerate(notebook.cells) if c.cell_type == "code" and "nbgrader" not in c.metadata]
+    return [(i, c.source) for i, c in code if not c.source.startswith("COURSE = ")]
 
 
 def code_hash(notebook) -> str:

@@ -44,6 +44,11 @@ BUNDLED_FILES = {
 BERT_MINI = ("bert-mini-en", "bert-mini-zh")
 
 
+def hub_repository() -> str:
+    """The folder of the course's own ``hubconf.py``, for ``torch.hub.load(…, source="local")``: chapter 6."""
+    return str(Path(__file__).parent)
+
+
 def checkpoint(name: str) -> str:
     """What to hand to ``from_pretrained``: the Hub's name where the Hub can be had, else the path of a stand-in.
 
