@@ -160,6 +160,7 @@ def test_ctrl_c_keeps_what_was_finished_and_begins_nothing_more(tmp_path):
         said = process.communicate(timeout=120)[1]
     assert process.returncode == 130
     assert "\nInterrupted: what was finished is recorded, and the same command goes on.\n" in said
+    assert "Warning" not in said
     assert [run["made_by"] for run in load_record(tmp_path / "record.jsonl")] == ["01_sound"]
     assert not (tmp_path / "book/en/later").exists()
 

@@ -157,12 +157,12 @@ async def execute(path: Path, env: dict[str, str], *, timeout: int = 3600) -> Ex
 
 
 async def all_of(tasks, workers: int):
-    """The results of coroutines as they come, so many at a time."""
+    """The results of coroutine functions as they come, so many at a time."""
     gate = asyncio.Semaphore(workers)
 
     async def one(task):
         async with gate:
-            return await task
+            return await task()  # not before: an interruption would leave coroutines that nobody awaited
 
     for finished in asyncio.as_completed([asyncio.ensure_future(one(task)) for task in tasks]):
         yield await finished

@@ -12,6 +12,7 @@ import sys
 import tempfile
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from itertools import product
 from pathlib import Path
@@ -204,7 +205,7 @@ async def record(wanted: list[Setting], *, workers: int, timeout: int, path: Pat
     print(f"{len(wanted)} runs, {len(wanted) - len(todo)} of them recorded already.")
     troubles = []
     with tqdm(total=len(todo), unit="run") as bar:
-        async for outcome in all_of([run_once(s, known[s.machine], timeout, threads) for s in todo], workers):
+        async for outcome in all_of([partial(run_once, s, known[s.machine], timeout, threads) for s in todo], workers):
             if outcome.run:
                 add([outcome.run], path)
             for trouble in outcome.troubles:
