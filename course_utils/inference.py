@@ -1,17 +1,21 @@
 """A trained model at work (chapters 4, 5 and 7): its logits, its metrics, and what it hands to its head."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import torch
+from accelerate.utils import send_to_device
 from torch import nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 from course_utils import runtime
-from course_utils.batches import IGNORED, check_options, collate_for, forward, lengths_of, logits_of, unpack
+from course_utils.batches import IGNORED, check_options, collate_for, forward, lengths_of, logits_of, take, unpack
 from course_utils.transfer import find_head
+
+TOKENS = 2**14  # what a GPU is given at a time, where the caller leaves it to us
+HELD = 2**28  # bytes of results that stay on the device until they are copied
 
 
 @dataclass(frozen=True)
@@ -28,14 +32,14 @@ class Metrics:
 
 
 def evaluate(
-    model: nn.Module, data: Dataset | DataLoader, *, batch_size: int = 64, precision: str | None = None
+    model: nn.Module, data: Dataset | DataLoader, *, batch_size: int | None = None, precision: str | None = None
 ) -> Metrics:
     """Measure a classifier on a data set: each example once, so a smaller last batch does not count more.
 
     Args:
         model: as for `fit`; it is put on the best device, and back into the mode that it was in.
         data: as for `fit`.
-        batch_size: examples at a time.
+        batch_size: examples at a time; None: 64 or, of texts on a GPU, what makes 16,384 tokens.
         precision: as for `fit`.
 
     Returns:
@@ -59,7 +63,7 @@ def evaluate(
 
 
 def predict(
-    model: nn.Module, data: Dataset | DataLoader, *, batch_size: int = 64, precision: str | None = None
+    model: nn.Module, data: Dataset | DataLoader, *, batch_size: int | None = None, precision: str | None = None
 ) -> torch.Tensor:
     """A classifier's logits, float32 of shape (N, classes) on the CPU, in the order of the data; as for `evaluate`."""
     return run_through(model, data, batch_size=batch_size, precision=precision)[0]
@@ -70,7 +74,7 @@ def run_through(
     model: nn.Module,
     data: Dataset | DataLoader,
     *,
-    batch_size: int = 64,
+    batch_size: int | None = None,
     precision: str | None = None,
     read: Callable[[Any], torch.Tensor] | None = None,
 ) -> tuple[torch.Tensor, torch.Tensor]:
@@ -79,42 +83,77 @@ def run_through(
     Both are in the order of the data, although texts of about the same length are run together.
     """
     read = read or logits_of
-    check_options(batch_size=batch_size, precision=precision)
+    check_options(batch_size=64 if batch_size is None else batch_size, precision=precision)
     device = runtime.device()
+    on_cuda = device.type == "cuda"
     precision = precision or runtime.precision(device)
     order = None
     if not isinstance(data, DataLoader):
         lengths = lengths_of(data)
-        order = sorted(range(len(data)), key=lengths.__getitem__) if lengths else range(len(data))
-        data = DataLoader(data, batch_size, sampler=order, collate_fn=collate_for(model))
+        order = list(range(len(data)))
+        if lengths:  # on a GPU the longest first: what follows finds room where they were
+            order.sort(key=lengths.__getitem__, reverse=on_cuda)
+        by_tokens = lengths and on_cuda and batch_size is None
+        slices = _slices([lengths[i] if by_tokens else 1 for i in order], TOKENS if by_tokens else batch_size or 64)
+        batches = [order[batch] for batch in slices]
+        data = DataLoader(data, batch_sampler=batches, collate_fn=collate_for(model), pin_memory=on_cuda)
+    amp = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(precision)
     was_training = model.training
     model.to(device).eval()
     try:
-        outputs, labels = [], []
+        done, outputs, labels, held = [], [], [], 0
         for batch in data:
-            inputs, batch_labels = unpack(batch, device)
-            amp = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(precision)
+            inputs, batch_labels = unpack(send_to_device(batch, device, non_blocking=on_cuda))
             with torch.autocast(device.type, dtype=amp, enabled=amp is not None):
-                outputs.append(read(forward(model, inputs)).float().cpu())
-            labels.append(batch_labels.cpu())
+                outputs.append(_in_pieces(lambda some: read(forward(model, some)).float(), inputs, len(batch_labels)))
+            labels.append(batch_labels)
+            held += outputs[-1].nbytes
+            if held > HELD:
+                done, outputs, held = [*done, torch.cat(outputs).cpu()], [], 0
     finally:
         model.train(was_training)
-    if not outputs:
+    if not labels:
         raise ValueError("There is nothing to evaluate: the data set is empty.")
-    outputs, labels = torch.cat(outputs), torch.cat(labels)
+    # The one time that a GPU is asked for its results: each time, it would stand still until the next batch.
+    done += [torch.cat(outputs).cpu()] if outputs else []
+    outputs, labels = torch.cat(done), torch.cat(labels).cpu()
     if order is None:
         return outputs, labels
     back = torch.tensor(order).argsort()
     return outputs[back], labels[back]
 
 
-def embed(model: nn.Module, data, *, batch_size: int = 64, precision: str | None = None) -> TensorDataset:
+def _slices(lengths: list[int], most: int) -> Iterator[slice]:
+    """Stretches that, padded to their longest, are of at most so many tokens; of one text at least."""
+    start = longest = 0
+    for i, length in enumerate(lengths):
+        longest = max(longest, length)
+        if (i + 1 - start) * longest > most and i > start:
+            yield slice(start, i)
+            start, longest = i, length
+    if lengths:
+        yield slice(start, len(lengths))
+
+
+def _in_pieces(run: Callable[[Any], torch.Tensor], inputs, size: int) -> torch.Tensor:
+    """``run(inputs)``, by halves where the GPU's memory demands it."""
+    try:
+        return run(inputs)
+    except torch.OutOfMemoryError:
+        if size == 1:
+            raise
+    half = size // 2
+    first, second = (take(inputs, piece) for piece in (slice(0, half), slice(half, size)))
+    return torch.cat([_in_pieces(run, first, half), _in_pieces(run, second, size - half)])
+
+
+def embed(model: nn.Module, data, *, batch_size: int | None = None, precision: str | None = None) -> TensorDataset:
     """Compute once what a frozen backbone hands to its head, so that a head can be trained on it at no further cost.
 
     Args:
         model: a model with a head (see `find_head`); it is run in evaluation mode.
         data: as for `evaluate`.
-        batch_size: examples at a time.
+        batch_size: as for `evaluate`.
         precision: as for `fit`.
 
     Returns:
@@ -140,14 +179,31 @@ def cross_entropy(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         labels: integers of shape (…).
 
     Raises:
-        ValueError: names the labels outside the head. (On a GPU, PyTorch itself would end the whole session instead.)
+        ValueError: names the labels outside the head. On CUDA, where PyTorch itself would end the whole session, the
+            result is NaN instead.
     """
     classes = logits.shape[-1]
-    outside = ((labels < 0) | (labels >= classes)) & (labels != IGNORED)
+    if labels.is_cuda:
+        # To ask the GPU takes until all before is computed, and a wrong label would end the session there: it is
+        # ignored, and makes the loss NaN, for which `fit` looks.
+        outside = _outside(labels, classes)
+        labels = labels.masked_fill(outside, IGNORED)
+        unless = torch.where(outside.any(), torch.nan, 1.0)
+        return unless * F.cross_entropy(logits.flatten(0, -2).float(), labels.flatten(), ignore_index=IGNORED)
+    check_labels(labels, classes)
+    return F.cross_entropy(logits.flatten(0, -2).float(), labels.flatten(), ignore_index=IGNORED)
+
+
+def check_labels(labels: torch.Tensor, classes: int) -> None:
+    """Raises ValueError, which names the labels that are not of a head of so many classes."""
+    outside = _outside(labels, classes)
     if outside.any():
         wrong = sorted(set(labels[outside].tolist()))
         raise ValueError(
             f"The head has {classes} classes, 0 to {classes - 1}, but the data has the label "
             f"{', '.join(map(str, wrong[:5]))}: check the labels, or give the model num_labels={max(*wrong, 0) + 1}."
         )
-    return F.cross_entropy(logits.flatten(0, -2).float(), labels.flatten(), ignore_index=IGNORED)
+
+
+def _outside(labels: torch.Tensor, classes: int) -> torch.Tensor:
+    return ((labels < 0) | (labels >= classes)) & (labels != IGNORED)

@@ -1,5 +1,6 @@
 """`fit`, the training loop of chapter 7 with what a person would want around it, on `accelerate`."""
 
+import math
 import os
 import time
 from collections.abc import Callable
@@ -10,17 +11,17 @@ from typing import Any
 import torch
 from accelerate import Accelerator, PartialState, skip_first_batches
 from accelerate.state import AcceleratorState, GradientState
-from accelerate.utils import broadcast_object_list, set_seed
+from accelerate.utils import DataLoaderConfiguration, broadcast_object_list, set_seed
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 from tqdm.auto import tqdm
 from transformers import get_scheduler
 
-from course_utils import runtime
+from course_utils import graphs, runtime
 from course_utils.batches import check_options, order_by, training_loader, unpack
-from course_utils.inference import Metrics, cross_entropy, evaluate
+from course_utils.inference import Metrics, check_labels, cross_entropy, evaluate
 from course_utils.saves import Saves
-from course_utils.steps import Gradients
+from course_utils.steps import Step
 from course_utils.transfer import parameter_groups
 
 
@@ -129,8 +130,9 @@ def fit(
         steps = epochs * len(loader)
         schedule = "linear" if recipe.decay else "constant_with_warmup"
         scheduler = get_scheduler(schedule, optimizer, round(recipe.warmup * steps), steps)
-        gradients = Gradients(loss or cross_entropy, optimizer, accelerator)
-        run = _Run(model, optimizer, scheduler, accelerator)
+        step = Step(wrapped, loss or cross_entropy, optimizer, accelerator, recipe.max_grad_norm)
+        learn = graphs.Steps(step, getattr(batches, "batch_size", None), max(getattr(batches, "lengths", None) or [0]))
+        run = _Run(model, optimizer, scheduler, accelerator, step)
         identity = {"epochs": epochs, "batch_size": batch_size, "seed": seed, "precision": precision, "lr": rates}
         identity |= {"steps_an_epoch": len(loader), **asdict(recipe)}
         saves = Saves(checkpoint_dir, run, identity) if checkpoint_dir else None
@@ -144,18 +146,17 @@ def fit(
                 for batch in skip_first_batches(loader, done) if done else loader:
                     inputs, labels = unpack(batch)
                     # Each step has a seed of its own, so that a resumed run draws an uninterrupted one's dropout.
-                    _seed(hash((seed, run.step, accelerator.process_index)) % 2**63, accelerator.device)
-                    step_loss = gradients(wrapped, inputs, labels)
-                    norm = accelerator.clip_grad_norm_(model.parameters(), recipe.max_grad_norm)
-                    run.check_finite(step_loss, norm)
-                    optimizer.step()
-                    optimizer.zero_grad()
+                    own_seed = hash((seed, run.step, accelerator.process_index)) % 2**63
+                    report = learn(inputs, labels, own_seed)  # forward, loss, backward, clipping, optimizer.step()
+                    run.count(report, labels)
                     scheduler.step()
-                    run.count(step_loss.item(), len(labels))
                     bar.update()
-                    bar.set_postfix(epoch=epoch + 1, loss=f"{run.loss_sum / run.examples:.3f}", refresh=False)
+                    if run.examples:
+                        bar.set_postfix(epoch=epoch + 1, loss=f"{run.loss_sum / run.examples:.3f}", refresh=False)
                     if save_every and run.step % save_every == 0 and run.step % len(loader):
+                        run.look()
                         saves.write()
+                run.look()
                 rate = (run.examples - earlier) * accelerator.num_processes / (time.perf_counter() - started)
                 metrics = _validate(model, validation, precision, accelerator) if validation is not None else None
                 run.end_epoch(metrics, rate)
@@ -174,29 +175,50 @@ class _Run:
     optimizer: torch.optim.Optimizer
     scheduler: torch.optim.lr_scheduler.LRScheduler
     accelerator: Accelerator
+    learner: Step
     history: History = field(default_factory=History)
     step: int = 0
     loss_sum: float = 0.0  # of this epoch's examples, as is the next
     examples: int = 0
     best: tuple[float, float] | None = None  # accuracy, minus loss: what a better epoch exceeds
     best_weights: dict | None = None
+    unseen: list = field(default_factory=list)  # steps that the device was not asked about: report, labels, rate
+    ahead: int = 1  # steps to take before it is asked
+    looked: float = field(default_factory=time.perf_counter)
 
-    def check_finite(self, loss: torch.Tensor, norm: torch.Tensor) -> None:
-        # fp16 meets infinite gradients by design: its loss scaling skips such a step.
-        if loss.isfinite() and (norm.isfinite() or self.accelerator.mixed_precision == "fp16"):
+    def count(self, report: torch.Tensor, labels: torch.Tensor) -> None:
+        self.step += 1
+        self.unseen.append((report, labels, self.scheduler.get_last_lr()[0]))
+        if len(self.unseen) >= self.ahead:
+            self.look()
+
+    def look(self) -> None:
+        """Ask the device how the last steps went. A GPU is asked seldom, for it has to stand still for an answer."""
+        if not self.unseen:
             return
-        what = f"length of the gradient is {norm.item()}" if loss.isfinite() else f"loss is {loss.item()}"
+        unseen, self.unseen = self.unseen, []
+        reports = torch.stack([report for report, _, _ in unseen]).cpu()
+        for i, (report, (_, labels, lr)) in enumerate(zip(reports, unseen, strict=True)):
+            if self.learner.failed(report):
+                self.fail(self.step - len(unseen) + i + 1, lr, labels, *report.tolist())
+            self.history.losses.append(report[0].item())
+            self.loss_sum += report[0].item() * len(labels)
+            self.examples += len(labels)
+        now = time.perf_counter()
+        if self.learner.on_cuda:  # twice a second at least, after as many steps as that takes
+            a_step = (now - self.looked) / len(unseen)
+            self.ahead = max(1, min(2 * self.ahead, round(0.25 / a_step)))
+        self.looked = now
+
+    def fail(self, step: int, lr: float, labels: torch.Tensor, loss: float, norm: float) -> None:
+        if self.learner.loss is cross_entropy:
+            check_labels(labels, self.learner.classes)
+        what = f"length of the gradient is {norm}" if math.isfinite(loss) else f"loss is {loss}"
         raise FloatingPointError(
-            f"The {what} at step {self.step + 1}, learning rate {self.scheduler.get_last_lr()[0]:.2g}. This step "
+            f"The {what} at step {step}, learning rate {lr:.2g}. This step "
             "has changed no weight (but the statistics of batch norm, if there is any). Try a smaller lr or "
             "precision='fp32', and look for NaN in the inputs."
         )
-
-    def count(self, loss: float, examples: int) -> None:
-        self.step += 1
-        self.history.losses.append(loss)
-        self.loss_sum += loss * examples
-        self.examples += examples
 
     def end_epoch(self, metrics: Metrics | None, rate: float) -> None:
         epoch = len(self.history.records) + 1
@@ -228,7 +250,9 @@ def _accelerator(precision: str) -> Accelerator:
         reset = getattr(state, "_reset_state", None)  # a private name, which a later accelerate may drop
         if reset:
             reset()
-    return Accelerator(cpu=cpu, mixed_precision={"fp32": "no"}.get(precision, precision))
+    copying = DataLoaderConfiguration(non_blocking=runtime.device().type == "cuda")  # while the GPU computes
+    mixed = {"fp32": "no"}.get(precision, precision)
+    return Accelerator(cpu=cpu, mixed_precision=mixed, dataloader_config=copying)
 
 
 @contextmanager
@@ -246,13 +270,6 @@ def _prepared(accelerator: Accelerator, model: nn.Module, loader: DataLoader, op
         optimizer.zero_grad()
         for name in added:
             delattr(model, name)
-
-
-def _seed(seed: int, device: torch.device) -> None:
-    """`torch.manual_seed` for the CPU and one device; for all of them it takes a millisecond, on a step of two."""
-    torch.default_generator.manual_seed(seed)
-    if device.type != "cpu":
-        torch.get_device_module(device).manual_seed(seed)
 
 
 def _validate(model: nn.Module, data, precision: str, accelerator: Accelerator) -> Metrics:

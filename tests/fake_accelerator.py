@@ -14,7 +14,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from course_utils import runtime
+from course_utils import graphs, runtime
 
 DEVICE, CPU = torch.device("cuda", 0), torch.device("cpu")
 INDEXING = ("index", "index_put", "index_put_", "_index_put_impl_")  # a GPU takes their indices from the CPU, too
@@ -110,6 +110,12 @@ class Asking(TorchFunctionMode):
         return result if place is None and name != "__deepcopy__" else put(result, there)
 
 
+def called_instead(function, pool, model):
+    """Stands in for `graphs.capture`: calls the function once, as that does, and again wherever it would replay."""
+    function()
+    return function
+
+
 @contextmanager
 def fake_accelerator():
     """A stretch of a program during which the machine has a GPU, as the package and accelerate see it."""
@@ -126,6 +132,8 @@ def fake_accelerator():
             (torch.autocast, "__init__", on_the_cpu),
             (torch.cuda, "get_device_name", lambda device=None: "an accelerator that is not there"),
             (torch.cuda, "is_bf16_supported", lambda including_emulation=True: True),
+            (graphs, "new_pool", object),
+            (graphs, "capture", called_instead),
             (torch.cuda, "manual_seed", lambda seed: None),
             (torch.cuda, "manual_seed_all", lambda seed: None),
         ):
