@@ -8,11 +8,12 @@ TESTING := COURSE_SOURCE=bundled COURSE_STRICT=1 HF_HUB_DISABLE_PROGRESS_BARS=1 
 NBVAL := --nbval --nbval-current-env --nbval-sanitize-with tests/nbval_sanitize.cfg --nbval-cell-timeout 600
 
 .DELETE_ON_ERROR:
-.PHONY: help book html lab test execute record gpu gpu-kit clean
+.PHONY: help book html lab test test-hard execute record gpu gpu-kit clean
 
 help:
 	@echo "make book     install, execute every chapter on this machine's best device, render to _build/html"
 	@echo "make test     install, check the package, every notebook and the rendered book"
+	@echo "make test-hard  downloads, saves and pictures under every fault that we know; takes minutes"
 	@echo "make html     install, render the book from the stored outputs"
 	@echo "make lab      install, open the chapters in JupyterLab"
 	@echo "make execute  for authors: re-execute the chapters in place with the bundled stand-ins"
@@ -45,6 +46,9 @@ test: $(INSTALLED)
 	$(TESTING) $(PY) -m pytest $(NBVAL) tests book
 	.venv/bin/jupyter-book build . --all -W -n --keep-going --quiet --path-output _build/check
 	$(PY) tests/check_site.py _build/check/_build/html
+
+test-hard: $(INSTALLED)
+	$(TESTING) $(PY) -m pytest -m hard tests
 
 execute: $(INSTALLED)
 	$(COURSE) book --in-place

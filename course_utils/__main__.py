@@ -9,6 +9,8 @@ COMMANDS = {
     "record": "execute chapters under several seeds and precisions, and keep the values that they claim",
     "figures": "write the cited figures of all pages from the record",
     "gpu": "run what is owed on a GPU, or pack a kit for a node without internet",
+    "fetch": "download all that chapters use, for a class-room's mirror or for this machine",
+    "doctor": "say what this machine has, what will be used, and what to do about each fault",
     "publish": "give your copy of the course its own address on GitHub",
 }
 

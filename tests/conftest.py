@@ -1,6 +1,7 @@
 """What all tests share: no network by default, real data only where they are, and no silent skips in CI."""
 
 import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -59,3 +60,50 @@ def cache_of_real_data(tmp_path, monkeypatch):
 def no_earlier_choices(monkeypatch):
     """Each test announces its stand-ins anew."""
     monkeypatch.setattr("course_utils.runtime._chosen", {})
+
+
+@pytest.fixture
+def no_hub(monkeypatch, cache, tmp_path):
+    """An empty Hub cache, and a Hub that refuses the connection at once."""
+    from huggingface_hub import constants
+
+    from course_utils.sources import network
+
+    monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub-cache"))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(network, "_answered", set())
+    monkeypatch.setattr(network, "BACKOFF", 0.01)
+    network._session.cache_clear()
+
+
+@pytest.fixture(scope="session")
+def small_bert(tmp_path_factory):
+    """The files of a checkpoint that has the shape of BERT and few weights."""
+    import torch
+    from transformers import BertConfig, BertForSequenceClassification
+
+    from course_utils.sources.checkpoints import HUB_FILES
+    from course_utils.sources.minilm import minilm
+
+    folder = tmp_path_factory.mktemp("small-bert")
+    torch.manual_seed(0)
+    sizes = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 1, "intermediate_size": 8}
+    BertForSequenceClassification(BertConfig(vocab_size=100, **sizes)).save_pretrained(folder)
+    for file in ("tokenizer_config.json", "tokenizer.json", "vocab.txt"):
+        shutil.copyfile(Path(minilm()) / file, folder / file)
+    return {file: (folder / file).read_bytes() for file in HUB_FILES}
+
+
+@pytest.fixture
+def hub(monkeypatch, no_hub, small_bert):
+    from fake_hub import Hub
+    from huggingface_hub import constants
+
+    hub = Hub(small_bert)
+    monkeypatch.setattr(constants, "ENDPOINT", hub.address)
+    monkeypatch.setattr(
+        constants, "HUGGINGFACE_CO_URL_TEMPLATE", hub.address + "/{repo_id}/resolve/{revision}/{filename}"
+    )
+    yield hub
+    hub.close()

@@ -16,7 +16,7 @@ from course_utils.__main__ import main
 from course_utils.claims import FEWEST, load_record, recorded
 from course_utils.desk import figures
 from course_utils.desk.chapters import claims_in
-from course_utils.desk.publish import publish
+from course_utils.desk.publish import address, publish
 from course_utils.desk.record import smallest_margin
 from course_utils.sources.checkpoints import STAND_INS
 
@@ -112,6 +112,7 @@ def test_all_mentions_of_the_repository_agree():
             mentions.setdefault("".join(found), []).append(path.name)
         for found in re.findall(r'COURSE = \\"([^"\\]+)', path.read_text(encoding="utf-8")):
             mentions.setdefault(found, []).append(path.name)
+    mentions.pop("OWNER/REPO", None)  # stands for anyone's
     assert set(mentions) == {REPOSITORY}, mentions
 
 
@@ -119,6 +120,7 @@ def test_all_mentions_of_the_repository_agree():
 def copy(tmp_path):
     shutil.copy(ROOT / "_config.yml", tmp_path)
     shutil.copytree(ROOT / "book", tmp_path / "book")
+    shutil.copytree(ROOT / ".github", tmp_path / ".github")
     return tmp_path
 
 
@@ -136,7 +138,11 @@ def test_publish_writes_the_address_everywhere_and_again(copy):
 
 
 @pytest.mark.parametrize(
-    "bad", ["models", "a_b/models", "ada-/models", "ada/", "https://github.com/ada/models", "ada/m m"]
+    "bad",
+    [
+        *("models", "a_b/models", "ada-/models", "ada/", "ada/m m", "a/..", "a/.", "../a", "a/.git", "", "a"),
+        *("https://github.com/a", "https://gitlab.com/ada/models", "https://github.com/ada/models/tree/main"),
+    ],
 )
 def test_publish_refuses_what_is_no_repository_and_changes_nothing(copy, bad, capsys, monkeypatch):
     monkeypatch.chdir(copy)
@@ -144,6 +150,55 @@ def test_publish_refuses_what_is_no_repository_and_changes_nothing(copy, bad, ca
     assert main(["publish", bad]) == 2
     assert "give OWNER/REPO, for example" in capsys.readouterr().err
     assert (copy / "_config.yml").read_text(encoding="utf-8") == before
+
+
+@pytest.mark.parametrize(
+    "named",
+    [
+        *("https://github.com/ada/course", "http://www.github.com/ada/course/", "https://github.com/ada/course.git"),
+        *(
+            "git@github.com:ada/course.git",
+            "ssh://git@github.com/ada/course.git",
+            "github.com/ada/course",
+            " ada/course ",
+        ),
+    ],
+)
+def test_publish_takes_a_repository_as_people_copy_it(named):
+    assert address(named) == "ada/course"
+
+
+def test_publish_says_what_is_left_in_the_order_that_pages_needs(copy, capsys, monkeypatch):
+    monkeypatch.chdir(copy)
+    for command in (["init", "--quiet", "--initial-branch=release-2"], ["add", "--all"]):
+        subprocess.run(["git", *command], check=True)
+    assert main(["publish", "https://github.com/Ada/course"]) == 0
+    said = capsys.readouterr().out
+    steps = ["github.com/Ada/course/settings/pages", "git commit", "git tag v"]
+    steps.append("git push https://github.com/Ada/course.git release-2 v")
+    places = [said.index(step) for step in steps]
+    assert places == sorted(places) and "https://ada.github.io/course/" in said
+
+
+@pytest.mark.parametrize(("branch", "arguments"), [("trunk", ["--branch", "trunk"]), ("feature/x-2", [])])
+def test_publish_knows_other_branches(copy, branch, arguments, monkeypatch):
+    monkeypatch.chdir(copy)
+    subprocess.run(["git", "init", "--quiet", f"--initial-branch={branch if not arguments else 'main'}"], check=True)
+    assert main(["publish", "ada/models", *arguments]) == 0
+    config = yaml.safe_load((copy / "_config.yml").read_text(encoding="utf-8"))
+    assert config["repository"]["branch"] == branch
+    for path in copy.glob("book/**/*.ipynb"):
+        text = path.read_text(encoding="utf-8")
+        assert f"ada/models/blob/{branch}/book/en/" in text and "ada/models/blob/main/" not in text
+    workflow = yaml.load((copy / ".github/workflows/pages.yml").read_text(encoding="utf-8"), yaml.BaseLoader)
+    assert workflow["on"]["push"]["branches"] == [branch]
+    assert f"'refs/heads/{branch}'" in workflow["jobs"]["deploy"]["if"]
+
+
+@pytest.mark.parametrize("bad", ["a b", "../x", "x..y", "-x", "x.lock", "x/", "x'"])
+def test_publish_refuses_what_is_no_branch(copy, bad):
+    with pytest.raises(ValueError, match="is no name of a branch"):
+        publish("ada/models", copy, bad)
 
 
 def test_publish_elsewhere_says_where_to_run_it(tmp_path, capsys, monkeypatch):

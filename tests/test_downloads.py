@@ -1,91 +1,52 @@
 """A download ends in a verified file or in one clear sentence, whatever the server, the disk or the user does."""
 
+import errno
 import hashlib
-import io
 import os
+import signal
+import socket
 import subprocess
 import sys
-import tarfile
-import threading
+import time
 import zipfile
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from bad_server import CONTENT, HALF, MEMBER, SHA256, Server, zipped
 
 from course_utils.sources import download as datasets
-from course_utils.sources.download import DownloadError, Remote, fetch, unpack
-
-CONTENT = bytes(range(256)) * 4096  # 1 MiB
-SHA256 = hashlib.sha256(CONTENT).hexdigest()
-
-
-class Server:
-    """A file server on 127.0.0.1 whose paths name how it misbehaves; a path misbehaves `times` times, then is good."""
-
-    def __init__(self):
-        self.requests = []  # (path, Range header)
-        self.times = {}
-        self.sent_half = threading.Event()
-        self.closing = threading.Event()
-        outer = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self):
-                outer.requests.append((self.path, self.headers.get("Range")))
-                misbehaves = outer.times.get(self.path, 10**6) > 0
-                outer.times[self.path] = outer.times.get(self.path, 10**6) - 1
-                outer.answer(self, self.path.strip("/") if misbehaves else "good")
-
-            def log_message(self, *args):
-                pass
-
-        self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.http.daemon_threads = True
-        self.address = f"http://127.0.0.1:{self.http.server_address[1]}"
-        threading.Thread(target=self.http.serve_forever, daemon=True).start()
-
-    def answer(self, handler, behaviour):
-        if behaviour.isdigit():
-            return handler.send_error(int(behaviour))
-        if behaviour == "redirect":
-            handler.send_response(302)
-            handler.send_header("Location", f"{self.address}/good")
-            return handler.end_headers()
-        content = self.archive if behaviour == "archive.zip" else CONTENT
-        if behaviour == "corrupt":
-            content = b"x" + content[1:]
-        start = 0
-        if (wanted := handler.headers.get("Range")) and behaviour != "no-ranges":
-            start = int(wanted.removeprefix("bytes=").removesuffix("-"))
-            if start >= len(content):
-                return handler.send_error(416)
-        handler.send_response(206 if start else 200)
-        if behaviour != "short":
-            handler.send_header("Content-Length", str(len(content) - start))
-        handler.end_headers()
-        half = content[start : start + (len(content) - start) // 2]
-        if behaviour in ("truncate", "short", "stall"):
-            handler.wfile.write(half)
-            handler.wfile.flush()
-            self.sent_half.set()
-            if behaviour == "stall":
-                self.closing.wait(60)
-        else:
-            handler.wfile.write(content[start:])
+from course_utils.sources import network
+from course_utils.sources.download import DownloadError, Remote, fetch, fetch_all
 
 
 @pytest.fixture
 def server(monkeypatch):
-    monkeypatch.setattr(datasets, "TIMEOUT", (1, 1))
+    monkeypatch.setattr(network, "TIMEOUT", (1, 0.4))
+    monkeypatch.setattr(network, "BACKOFF", 0.01)
+    network._session.cache_clear()
     server = Server()
     yield server
-    server.closing.set()
-    server.http.shutdown()
-    server.http.server_close()
+    server.close()
+    network._session.cache_clear()
 
 
 def remote(server, *behaviours, sha256=SHA256):
-    return Remote("folder/file.bin", sha256, tuple(f"{server.address}/{b}" for b in behaviours))
+    return Remote("folder/file.bin", sha256, tuple(f"{server.address}/{b}/file.bin" for b in behaviours))
+
+
+def from_archive(server, *behaviours, member=MEMBER, sha256=SHA256, path="folder/file.bin"):
+    return Remote(path, sha256, tuple(f"{server.address}/{b}/archive.zip#{member}" for b in behaviours))
+
+
+def keep(cache, content, name=SHA256):
+    """What an earlier session left unfinished."""
+    partial = cache / ".partial" / name
+    partial.parent.mkdir(parents=True, exist_ok=True)
+    partial.write_bytes(content)
+    return partial
+
+
+def asked(server):
+    return [path.split("/")[1] for path, _ in server.requests]
 
 
 def verified_files(cache):
@@ -93,50 +54,102 @@ def verified_files(cache):
     return [p for p in cache.rglob("*") if p.is_file() and ".partial" not in p.parts]
 
 
-def assert_cache_is_clean(cache):
-    for path in verified_files(cache):
-        assert hashlib.sha256(path.read_bytes()).hexdigest() == SHA256
+def leftovers(cache):
+    return [p.name for p in cache.rglob("*") if p.is_file() and ".partial" in p.parts and p.suffix != ".lock"]
 
 
 def test_a_good_download_is_verified_cached_and_not_repeated(server, cache):
     for _ in range(2):
         assert fetch(remote(server, "good")).read_bytes() == CONTENT
     assert len(server.requests) == 1
-    assert verified_files(cache) == [cache / "folder/file.bin"]
+    assert verified_files(cache) == [cache / "folder/file.bin"] and leftovers(cache) == []
 
 
 def test_a_redirect_is_followed(server, cache):
     assert fetch(remote(server, "redirect")).read_bytes() == CONTENT
 
 
-@pytest.mark.parametrize("status", ["403", "404", "500"])
-def test_a_refusal_is_named_and_the_second_try_succeeds(server, cache, status):
-    server.times[f"/{status}"] = 1
+@pytest.mark.parametrize("status", ["403", "404"])
+def test_a_refusal_is_named_and_not_repeated(server, cache, status):
     with pytest.raises(DownloadError, match=rf"file\.bin could not be had.*answered {status}.*COURSE_MIRROR") as error:
         fetch(remote(server, status))
-    assert f"{server.address}/{status}" in str(error.value)
-    assert verified_files(cache) == []
-    assert fetch(remote(server, status)).read_bytes() == CONTENT
+    assert f"{server.address}/{status}/file.bin" in str(error.value)
+    assert asked(server) == [status] and verified_files(cache) == leftovers(cache) == []
+
+
+@pytest.mark.parametrize("fault", ["429", "500", "502", "503", "504", "closed", "reset", "busy", "busy-nonsense"])
+def test_a_hiccup_is_waited_out(server, cache, fault):
+    server.times[f"/{fault}/file.bin"] = 2
+    assert fetch(remote(server, fault, "404")).read_bytes() == CONTENT
+    assert asked(server) == [fault] * 3
+
+
+def test_retry_after_is_respected(server, cache):
+    server.times["/busy-until/file.bin"] = server.times["/busy/file.bin"] = 1
+    for fault in ("busy", "busy-until"):
+        start = time.monotonic()
+        fetch(remote(server, fault)).unlink()
+        assert 0.5 < time.monotonic() - start < 5 or fault == "busy-until"  # a date has whole seconds
+    assert asked(server) == ["busy", "busy", "busy-until", "busy-until"]
+
+
+def test_nobody_waits_for_an_hour(server, cache):
+    assert fetch(remote(server, "busy-for-an-hour", "good")).read_bytes() == CONTENT
+    assert asked(server) == ["busy-for-an-hour", "good"]
+    (cache / "folder/file.bin").unlink()
+    with pytest.raises(DownloadError, match="the server answered 429, to ask again in 3600"):
+        fetch(remote(server, "busy-for-an-hour"))
+
+
+@pytest.mark.parametrize("fault", ["429", "503", "reset", "stall"])
+def test_patience_has_an_end_and_then_the_next_address_is_asked(server, cache, fault):
+    assert fetch(remote(server, fault, "good")).read_bytes() == CONTENT
+    assert 2 <= asked(server).count(fault) <= 6 and asked(server)[-1] == "good"
+
+
+def test_a_name_that_nobody_knows_is_looked_up_once(cache, monkeypatch):
+    looked_up = []
+
+    def look_up(host, *rest):
+        looked_up.append(host)
+        raise socket.gaierror(-2, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    with pytest.raises(DownloadError, match="its name is not known here"):
+        fetch(Remote("a.bin", SHA256, ("https://course.invalid/a.bin",)))
+    assert looked_up == ["course.invalid"]
+
+
+def test_one_hiccup_in_many_files_is_no_failure(server, cache):
+    names = [f"{i:03}.bin" for i in range(60)]
+    for name in names:
+        server.files[name] = CONTENT[:1000] + name.encode()
+    server.times |= {f"/429/{name}": 1 if name == "030.bin" else 0 for name in names}
+    wanted = [
+        Remote(f"many/{n}", hashlib.sha256(server.files[n]).hexdigest(), (f"{server.address}/429/{n}",)) for n in names
+    ]
+    assert [path.name for path in fetch_all(wanted)] == names
+    assert len(server.requests) == 61
 
 
 def test_the_next_address_is_asked_when_one_fails(server, cache):
     assert fetch(remote(server, "404", "corrupt", "good")).read_bytes() == CONTENT
-    assert [path for path, _ in server.requests] == ["/404", "/corrupt", "/good"]
+    assert asked(server) == ["404", "corrupt", "good"]
 
 
 def test_wrong_bytes_are_deleted_and_both_sums_named(server, cache):
-    server.times["/corrupt"] = 1
+    server.times["/corrupt/file.bin"] = 1
     wrong = hashlib.sha256(b"x" + CONTENT[1:]).hexdigest()
     with pytest.raises(DownloadError, match=f"sha256 {wrong} instead of {SHA256}, and was deleted"):
         fetch(remote(server, "corrupt"))
-    assert [p for p in cache.rglob("*") if p.is_file() and p.suffix != ".lock"] == []
+    assert verified_files(cache) == leftovers(cache) == []
     assert fetch(remote(server, "corrupt")).read_bytes() == CONTENT
 
 
 def test_a_connection_that_dies_half_way_is_resumed_at_once(server, cache):
-    server.times["/truncate"] = 1
+    server.times["/truncate/file.bin"] = 1
     assert fetch(remote(server, "truncate")).read_bytes() == CONTENT
-    assert server.requests == [("/truncate", None), ("/truncate", f"bytes={len(CONTENT) // 2}-")]
+    assert server.requests == [("/truncate/file.bin", None), ("/truncate/file.bin", f"bytes={HALF}-")]
 
 
 def test_a_server_that_always_dies_half_way_fails_with_what_to_do(server, cache):
@@ -148,30 +161,57 @@ def test_a_server_that_always_dies_half_way_fails_with_what_to_do(server, cache)
 
 
 def test_a_short_answer_that_pretends_to_be_whole_is_refused(server, cache):
-    server.times["/short"] = 1
+    server.times["/short/file.bin"] = 1
     with pytest.raises(DownloadError, match="sha256"):
         fetch(remote(server, "short"))
     assert fetch(remote(server, "short")).read_bytes() == CONTENT
 
 
 def test_a_stalled_download_is_given_up_and_resumed(server, cache):
-    server.times["/stall"] = 1
+    server.times["/stall/file.bin"] = 1
     assert fetch(remote(server, "stall")).read_bytes() == CONTENT
-    assert server.requests[-1] == ("/stall", f"bytes={len(CONTENT) // 2}-")
+    assert server.requests[-1] == ("/stall/file.bin", f"bytes={HALF}-")
 
 
-def test_a_server_without_ranges_is_asked_for_the_whole(server, cache):
-    partial = cache / ".partial" / SHA256
-    partial.parent.mkdir(parents=True)
-    partial.write_bytes(CONTENT[:1000])
-    assert fetch(remote(server, "no-ranges")).read_bytes() == CONTENT
+@pytest.mark.parametrize(("fault", "words"), [("drip", "connection failed"), ("endless", "the answer has no end")])
+def test_what_never_ends_is_broken_off(server, cache, monkeypatch, fault, words):
+    monkeypatch.setattr(network, "LARGEST", 3 * len(CONTENT))
+    with pytest.raises(DownloadError, match=words):
+        fetch(remote(server, fault))
+    assert verified_files(cache) == [] and fetch(remote(server, "good")).read_bytes() == CONTENT
 
 
-def test_a_remnant_longer_than_the_file_is_dropped(server, cache):
-    partial = cache / ".partial" / SHA256
-    partial.parent.mkdir(parents=True)
-    partial.write_bytes(CONTENT + b"more")
+# --- what an earlier download left
+
+
+@pytest.mark.parametrize("fault", ["no-ranges", "gzip"])
+def test_a_server_that_sends_the_whole_instead_of_the_rest_makes_no_file_grow(server, cache, fault):
+    keep(cache, CONTENT[:1000])
+    assert fetch(remote(server, fault)).read_bytes() == CONTENT
+    assert asked(server) == [fault] and leftovers(cache) == []
+
+
+@pytest.mark.parametrize("fault", ["html", "416", "404", "503", "corrupt-end", "html-as-rest", "empty", "closed"])
+def test_a_half_fetched_file_survives_what_a_server_sends_instead(server, cache, fault):
+    partial = keep(cache, CONTENT[:HALF])
+    with pytest.raises(DownloadError):
+        fetch(remote(server, fault))
+    assert partial.read_bytes() == CONTENT[:HALF]
     assert fetch(remote(server, "good")).read_bytes() == CONTENT
+    assert server.requests[-1] == ("/good/file.bin", f"bytes={HALF}-")
+
+
+def test_a_web_page_is_named(server, cache):
+    with pytest.raises(DownloadError, match="sent a web page instead"):
+        fetch(remote(server, "html"))
+
+
+@pytest.mark.parametrize("remnant", [b"", b"no beginning of it", CONTENT[:-1] + b"x", CONTENT + b"more", CONTENT])
+@pytest.mark.parametrize("server_is", ["good", "no-ranges", "wrong-range"])
+def test_a_remnant_of_any_kind_ends_in_the_right_file(server, cache, remnant, server_is):
+    keep(cache, remnant)
+    assert fetch(remote(server, server_is)).read_bytes() == CONTENT
+    assert leftovers(cache) == [] and (remnant != CONTENT or server.requests == [])
 
 
 def test_a_damaged_cached_file_is_replaced(server, cache):
@@ -180,12 +220,29 @@ def test_a_damaged_cached_file_is_replaced(server, cache):
     assert fetch(remote(server, "good")).read_bytes() == CONTENT
 
 
+@pytest.mark.parametrize("place", [0, 30, 200, HALF, -30, -5])
+def test_a_damaged_cached_archive_is_replaced_whatever_is_damaged(server, cache, place):
+    """Headers, names, compressed bytes, checksums, the list at the end: each makes zipfile raise something else."""
+    server.files["archive.zip"] = zipped(zipfile.ZIP_DEFLATED)
+    sums = hashlib.sha256(MEMBER.encode() + b"\0" + hashlib.sha256(CONTENT).digest()).hexdigest()
+    wanted = Remote("folder/archive.zip", sums, (f"{server.address}/good/archive.zip",), repacked=True)
+    path = fetch(wanted)
+    damaged = bytearray(server.files["archive.zip"])
+    place = min(place, len(damaged) // 2)
+    damaged[place : place + 4] = bytes(b ^ 0xFF for b in damaged[place : place + 4])
+    path.write_bytes(damaged)
+    assert fetch(wanted).read_bytes() == server.files["archive.zip"]
+    path.write_bytes(zipped())  # packed anew, with the same members
+    assert fetch(wanted).read_bytes() == zipped() and len(server.requests) == 2
+
+
+def run(code, cache, **options):
+    code = "from course_utils.sources.download import Remote, fetch, fetch_all\n" + code
+    return subprocess.Popen([sys.executable, "-c", code], env={**os.environ, "COURSE_CACHE": str(cache)}, **options)
+
+
 def test_a_kill_leaves_only_verified_files_and_the_next_session_resumes(server, cache):
-    code = (
-        "from course_utils.sources.download import Remote, fetch\n"
-        f"fetch(Remote('folder/file.bin', '{SHA256}', ('{server.address}/stall',)))"
-    )
-    process = subprocess.Popen([sys.executable, "-c", code], env={**os.environ, "COURSE_CACHE": str(cache)})
+    process = run(f"fetch(Remote('folder/file.bin', '{SHA256}', ('{server.address}/stall/file.bin',)))", cache)
     assert server.sent_half.wait(60)
     partial = cache / ".partial" / SHA256
     while not partial.exists() or not partial.stat().st_size:
@@ -195,7 +252,33 @@ def test_a_kill_leaves_only_verified_files_and_the_next_session_resumes(server, 
     assert verified_files(cache) == []
     kept = partial.stat().st_size
     assert fetch(remote(server, "good")).read_bytes() == CONTENT
-    assert server.requests[-1] == ("/good", f"bytes={kept}-")
+    assert server.requests[-1] == ("/good/file.bin", f"bytes={kept}-")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a process cannot be sent Ctrl-C alone there")
+@pytest.mark.parametrize("hangs", ["silent server", "look-up of names", "many files"])
+def test_ctrl_c_ends_at_once(server, cache, hangs):
+    one = f"Remote('folder/file.bin', '{SHA256}', ('{server.address}/stall/file.bin',))"
+    code = f"fetch({one})"
+    if hangs == "look-up of names":
+        code = (
+            "import socket, time\n"
+            "def look_up(*a):\n"
+            "    print('ready', flush=True)\n"
+            "    time.sleep(60)\n"
+            f"socket.getaddrinfo = look_up\nfetch(Remote('a', '{SHA256}', ('http://course.invalid/a',)))"
+        )
+    elif hangs == "many files":
+        code = f"fetch_all([Remote(str(i), '{SHA256}', ('{server.address}/stall/file.bin',)) for i in range(50)])"
+    process = run(code, cache, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    if hangs == "look-up of names":
+        assert process.stdout.readline() == "ready\n"
+    else:
+        assert server.sent_half.wait(60)
+    start = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    errors = process.communicate(timeout=30)[1]
+    assert time.monotonic() - start < 2 and errors.rstrip().endswith("KeyboardInterrupt")
 
 
 def test_no_server_at_all(cache):
@@ -203,27 +286,57 @@ def test_no_server_at_all(cache):
         fetch(Remote("folder/file.bin", SHA256, ("http://127.0.0.1:9/file.bin",)))
 
 
+# --- mirrors, and what can be wrong with folders
+
+
 def test_the_mirror_is_asked_first_as_a_folder_and_as_an_address(server, cache, tmp_path, monkeypatch):
     (tmp_path / "mirror/folder").mkdir(parents=True)
     (tmp_path / "mirror/folder/file.bin").write_bytes(CONTENT)
-    monkeypatch.setenv("COURSE_MIRROR", str(tmp_path / "mirror"))
-    path = fetch(remote(server, "good"))
-    assert path.read_bytes() == CONTENT and server.requests == []
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    for named in (str(tmp_path / "mirror"), "~/mirror"):
+        monkeypatch.setenv("COURSE_MIRROR", named)
+        path = fetch(remote(server, "good"))
+        assert path.read_bytes() == CONTENT and server.requests == []
+        path.unlink()
 
-    path.unlink()
-    monkeypatch.setenv("COURSE_MIRROR", f"{server.address}/mirror/")
-    server.times["/mirror/folder/file.bin"] = 0
-    fetch(remote(server, "good"))
-    assert server.requests == [("/mirror/folder/file.bin", None)]
+    monkeypatch.setenv("COURSE_MIRROR", f"{server.address}/good/")
+    fetch(remote(server, "404"))
+    assert server.requests == [("/good/folder/file.bin", None)]
 
 
 def test_a_mirror_without_the_file_or_with_other_bytes_is_passed_over(server, cache, tmp_path, monkeypatch):
     monkeypatch.setenv("COURSE_MIRROR", str(tmp_path))
     fetch(remote(server, "good")).unlink()
     (tmp_path / "folder").mkdir()
-    (tmp_path / "folder/file.bin").write_bytes(b"other bytes")
+    (tmp_path / "folder/file.bin").write_bytes(CONTENT[:-1] + b"x")
     assert fetch(remote(server, "good")).read_bytes() == CONTENT
-    assert (tmp_path / "folder/file.bin").read_bytes() == b"other bytes"  # a class-room's own file is never deleted
+    assert (tmp_path / "folder/file.bin").read_bytes() == CONTENT[:-1] + b"x"  # its own file is never deleted
+
+
+@pytest.mark.linux
+@pytest.mark.parametrize("entry", ["folder", "link to itself", "dead link", "pipe", "unreadable"])
+def test_a_mirrors_strange_entries_are_passed_over(server, cache, tmp_path, monkeypatch, entry):
+    monkeypatch.setenv("COURSE_MIRROR", str(tmp_path))
+    (tmp_path / "folder").mkdir()
+    path = tmp_path / "folder/file.bin"
+    if entry == "folder":
+        path.mkdir()
+    elif entry == "pipe":
+        os.mkfifo(path)
+    elif entry == "unreadable":
+        path.symlink_to("/proc/self/mem")  # opens, and then every read is an error
+    else:
+        path.symlink_to(path if entry == "link to itself" else tmp_path / "nowhere")
+    with pytest.raises(DownloadError, match=r"folder/file\.bin: (no such file|Input/output error); http"):
+        fetch(remote(server, "404"))
+    assert fetch(remote(server, "good")).read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize("fault", ["corrupt", "corrupt-end", "503", "truncate", "html"])
+def test_a_mirror_that_misbehaves_is_passed_over(server, cache, monkeypatch, fault):
+    monkeypatch.setenv("COURSE_MIRROR", f"{server.address}/{fault}")
+    assert fetch(remote(server, "good")).read_bytes() == CONTENT
 
 
 def test_a_mirror_that_does_not_exist_is_named(server, cache, monkeypatch):
@@ -237,74 +350,83 @@ def test_a_full_disk_is_named_and_nothing_half_written_stays(server, cache):
     partial = cache / ".partial" / SHA256
     partial.parent.mkdir(parents=True)
     partial.symlink_to("/dev/full")  # every write to this device fails with "no space left"
-    with pytest.raises(OSError, match=r"The disk is full: folder/file\.bin does not fit.*COURSE_CACHE"):
+    with pytest.raises(DownloadError, match=r"The disk is full: folder/file\.bin does not fit.*COURSE_CACHE"):
         fetch(remote(server, "good"))
     assert verified_files(cache) == [] and not partial.is_symlink()
     assert fetch(remote(server, "good")).read_bytes() == CONTENT
 
 
+def test_a_full_share_of_the_disk_is_named(server, cache, monkeypatch):
+    def replace(*paths):
+        raise OSError(errno.EDQUOT, "Disk quota exceeded")
+
+    monkeypatch.setattr(datasets.os, "replace", replace)
+    with pytest.raises(DownloadError, match=r"share of the disk \(quota\) is full: folder/file\.bin"):
+        fetch(remote(server, "good"))
+
+
+def test_a_cache_for_reading_alone_serves_what_it_holds_and_is_named_for_the_rest(server, cache, monkeypatch):
+    path = fetch(remote(server, "good"))
+
+    def refuse(self, *args, **options):
+        raise PermissionError(errno.EROFS, "Read-only file system", str(self))
+
+    monkeypatch.setattr(datasets.Path, "mkdir", refuse)
+    monkeypatch.setattr(datasets.FileLock, "acquire", refuse)
+    assert fetch(remote(server, "good")) == path
+    with pytest.raises(DownloadError, match=r"other\.bin cannot be kept in .*Read-only file system.*COURSE_CACHE"):
+        fetch(Remote("other.bin", "0" * 64, (f"{server.address}/good/file.bin",)))
+
+
+@pytest.mark.parametrize("obstacle", ["", "folder", ".partial"])
+def test_a_cache_that_is_no_folder_is_named(server, cache, obstacle):
+    (cache / obstacle).parent.mkdir(parents=True, exist_ok=True)
+    (cache / obstacle).write_text("a file")
+    with pytest.raises(DownloadError, match=r"folder/file\.bin cannot be kept in .*set COURSE_CACHE to a folder"):
+        fetch(remote(server, "good"))
+
+
+def test_a_disk_without_file_locks_is_named(server, cache, monkeypatch):
+    def refuse(self, *args, **options):
+        raise NotImplementedError("FileSystem does not appear to support flock")
+
+    monkeypatch.setattr(datasets.FileLock, "acquire", refuse)
+    with pytest.raises(DownloadError, match="does not appear to support flock"):
+        fetch(remote(server, "good"))
+
+
+# --- files that are part of an archive
+
+
 def test_a_member_of_an_archive_serves_as_the_file(server, cache):
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as archive:
-        archive.writestr("a folder/file.bin", CONTENT)
-    server.archive = buffer.getvalue()
-    assert fetch(remote(server, "archive.zip#a folder/file.bin")).read_bytes() == CONTENT
+    assert fetch(from_archive(server, "good")).read_bytes() == CONTENT
+    assert leftovers(cache) == []
     with pytest.raises(DownloadError, match="no such file"):
-        fetch(remote(server, "archive.zip#another", sha256="0" * 64))
-    # an archive that had come whole before a session was killed
-    (cache / "folder/file.bin").unlink()
-    (cache / ".partial" / f"{SHA256}.archive").write_bytes(server.archive)
-    assert fetch(remote(server, "archive.zip#a folder/file.bin")).read_bytes() == CONTENT
-    assert [p.name for p in (cache / ".partial").iterdir() if p.suffix != ".lock"] == []
+        fetch(from_archive(server, "good", member="another", sha256="0" * 64))
+    with pytest.raises(DownloadError, match="archive is damaged"):
+        fetch(Remote("a", "0" * 64, (f"{server.address}/good/file.bin#file.bin",)))
 
 
-# ------------------------------------------------------------------------------------------- archives
+def test_an_archive_that_had_come_whole_before_a_kill_is_used(server, cache):
+    wanted = from_archive(server, "good")
+    keep(cache, server.files["archive.zip"], datasets._archive(wanted.urls[0], cache / ".partial/x").name)
+    assert fetch(wanted).read_bytes() == CONTENT
+    assert server.requests == [] and leftovers(cache) == []
 
 
-def make_zip(path, name, mode=0o100644):
-    with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("good.txt", "good")
-        info = zipfile.ZipInfo(name)
-        info.external_attr = mode << 16
-        archive.writestr(info, "/etc/passwd")
+def test_an_archive_that_had_come_half_is_gone_on_with(server, cache):
+    wanted = from_archive(server, "good")
+    keep(cache, server.files["archive.zip"][:HALF], datasets._archive(wanted.urls[0], cache / ".partial/x").name)
+    assert fetch(wanted).read_bytes() == CONTENT
+    assert server.requests == [("/good/archive.zip", f"bytes={HALF}-")] and leftovers(cache) == []
 
 
-def make_tar(path, name, kind=tarfile.REGTYPE):
-    with tarfile.open(path, "w:gz") as archive:
-        for member, member_kind in (("good.txt", tarfile.REGTYPE), (name, kind)):
-            info = tarfile.TarInfo(member)
-            info.type, info.linkname = member_kind, "/etc/passwd"
-            archive.addfile(info, io.BytesIO())
-
-
-@pytest.mark.parametrize("name", ["../evil.txt", "/tmp/evil.txt", "a/../../evil.txt", "..\\evil.txt", "C:\\evil.txt"])
-@pytest.mark.parametrize("make", [make_zip, make_tar])
-def test_members_that_would_leave_the_folder_are_refused(tmp_path, make, name):
-    make(tmp_path / "archive", name)
-    with pytest.raises(ValueError, match="archive was not unpacked: its member"):
-        unpack(tmp_path / "archive", tmp_path / "out")
-    assert [p.name for p in tmp_path.iterdir()] == ["archive"]
-
-
-@pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE])
-def test_links_and_devices_in_a_tar_are_refused(tmp_path, kind):
-    make_tar(tmp_path / "archive", "link", kind)
-    with pytest.raises(ValueError, match="its member 'link' is a link"):
-        unpack(tmp_path / "archive", tmp_path / "out")
-    assert not (tmp_path / "out").exists()
-
-
-def test_links_in_a_zip_are_refused(tmp_path):
-    make_zip(tmp_path / "archive", "link", mode=0o120777)
-    with pytest.raises(ValueError, match="its member 'link' is a link"):
-        unpack(tmp_path / "archive", tmp_path / "out")
-    assert not (tmp_path / "out").exists()
-
-
-@pytest.mark.parametrize("make", [make_zip, make_tar])
-def test_a_good_archive_is_unpacked_whole_and_only_once(tmp_path, make):
-    make(tmp_path / "archive", "folder/file.txt")
-    out = unpack(tmp_path / "archive", tmp_path / "out")
-    assert sorted(p.relative_to(out).as_posix() for p in out.rglob("*")) == ["folder", "folder/file.txt", "good.txt"]
-    with pytest.raises(FileExistsError, match="delete it to unpack"):
-        unpack(tmp_path / "archive", tmp_path / "out")
+def test_many_files_of_one_archive_need_one_download(server, cache):
+    """As when a server has had enough of 600 requests: the repository's archive serves for all."""
+    wanted = [
+        Remote(f"{i}", SHA256, (f"{server.address}/404/file.bin", f"{server.address}/good/archive.zip#{MEMBER}"))
+        for i in range(60)
+    ]
+    assert all(path.read_bytes() == CONTENT for path in fetch_all(wanted))
+    assert asked(server).count("good") == 1 and asked(server).count("404") <= 2 * network.CONNECTIONS
+    assert leftovers(cache) == []

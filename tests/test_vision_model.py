@@ -1,6 +1,10 @@
 """`vision_model` gives torchvision's weights or a stand-in that is used the same way, and says which."""
 
+import dataclasses
+import hashlib
+import io
 import json
+import pickle
 from pathlib import Path
 
 import pytest
@@ -8,7 +12,7 @@ import torch
 from torchvision.models import get_model, get_model_weights
 
 import course_utils as cu
-from course_utils.sources import checkpoints, download
+from course_utils.sources import checkpoints, download, network
 from course_utils.sources.checkpoints import CIFAR_CLASSES, RESNET10, VISION_MODELS, resnet10, save_fp16, vision_model
 
 BUNDLED = Path(cu.__file__).parent / "bundled" / RESNET10
@@ -17,7 +21,7 @@ BUNDLED = Path(cu.__file__).parent / "bundled" / RESNET10
 @pytest.fixture
 def bundled(monkeypatch):
     monkeypatch.setenv("COURSE_SOURCE", "bundled")
-    monkeypatch.setattr(download, "reachable", lambda url: pytest.fail("asked the network"))
+    monkeypatch.setattr(download, "download", lambda *a: pytest.fail("asked the network"))
 
 
 @pytest.mark.parametrize("name", VISION_MODELS)
@@ -62,39 +66,120 @@ def test_bundled_features_tell_apart_what_random_ones_do_not(bundled):
     assert alike(ours, features["now"]).mean() > alike(ours, ours.roll(1, 0)).mean() + 0.05
 
 
-def test_weights_in_torch_home_are_used_without_asking_the_network(monkeypatch, tmp_path, capsys):
+@pytest.fixture
+def torch_home(monkeypatch, tmp_path, cache):
+    """An empty TORCH_HOME; all addresses refuse."""
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch home"))
+    monkeypatch.setattr(download, "download", refuse)
+    folder = tmp_path / "torch home/hub/checkpoints"
+    folder.mkdir(parents=True)
+    return folder
+
+
+def refuse(*args):
+    raise network.Refused("the server answered 404")
+
+
+def published(model, monkeypatch, name="mobilenet_v3_small"):
+    """Make these weights the ones that torchvision publishes; returns their bytes and their file's name."""
+    weights, file = get_model_weights(name).DEFAULT, io.BytesIO()
+    torch.save(model.state_dict(), file)
+    digits = hashlib.sha256(file.getvalue()).hexdigest()[:8]
+    named = f"{Path(weights.url).stem.rpartition('-')[0]}-{digits}.pth"
+    here = dataclasses.replace(weights.value, url=f"https://download.pytorch.org/models/{named}")
+    monkeypatch.setattr(weights, "_value_", here)
+    return file.getvalue(), named
+
+
+def test_weights_in_torch_home_are_used_without_asking_the_network(monkeypatch, torch_home, capsys):
     monkeypatch.setenv("COURSE_SOURCE", "hub")
-    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    monkeypatch.setattr(download, "reachable", lambda url: pytest.fail("asked the network"))
-    weights = get_model_weights("mobilenet_v3_small").DEFAULT
     original = get_model("mobilenet_v3_small")
-    (tmp_path / "hub/checkpoints").mkdir(parents=True)
-    torch.save(original.state_dict(), tmp_path / "hub/checkpoints" / Path(weights.url).name)
+    content, name = published(original, monkeypatch)
+    (torch_home / name).write_bytes(content)
     model, found = vision_model("mobilenet_v3_small")
-    assert found is weights and len(found.meta["categories"]) == 1000
+    assert found is get_model_weights("mobilenet_v3_small").DEFAULT and len(found.meta["categories"]) == 1000
     assert torch.equal(model.classifier[3].weight, original.classifier[3].weight)
-    assert capsys.readouterr().out == ""
+    assert capsys.readouterr().out == "" and checkpoints.runtime.checkpoints_are() == "hub"
 
 
-def test_out_of_reach_means_a_stand_in_or_an_error_as_the_source_says(monkeypatch, tmp_path, capsys):
-    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    monkeypatch.setattr(download, "reachable", lambda url: False)
+def test_a_mirror_brings_weights_to_where_torchvision_looks(monkeypatch, torch_home, tmp_path):
+    monkeypatch.setenv("COURSE_SOURCE", "hub")
+    original = get_model("mobilenet_v3_small")
+    content, name = published(original, monkeypatch)
+    (tmp_path / "mirror/torch-home/hub/checkpoints").mkdir(parents=True)
+    (tmp_path / "mirror/torch-home/hub/checkpoints" / name).write_bytes(content)
+    monkeypatch.setenv("COURSE_MIRROR", str(tmp_path / "mirror"))
+    model, _ = vision_model("mobilenet_v3_small")
+    assert torch.equal(model.classifier[3].weight, original.classifier[3].weight)
+    assert (torch_home / name).read_bytes() == content
+
+
+def test_other_weights_under_a_published_name_are_used_and_named(monkeypatch, torch_home, capsys):
+    """Such as a compressed ResNet-18; or one bit that a disk has lost."""
+    monkeypatch.setenv("COURSE_SOURCE", "hub")
+    _, name = published(get_model("mobilenet_v3_small"), monkeypatch)
+    other = get_model("mobilenet_v3_small")
+    torch.save(other.state_dict(), torch_home / name)
+    model, _ = vision_model("mobilenet_v3_small")
+    assert torch.equal(model.classifier[3].weight, other.classifier[3].weight)
+    assert f"{name} is not the file that torchvision publishes" in capsys.readouterr().out
+    assert checkpoints.runtime.checkpoints_are() == "mirror"
+
+
+@pytest.mark.parametrize("damage", ["cut off", "no weights at all", "other network", "would run code"])
+def test_a_damaged_file_in_torch_home_is_named_and_replaced_where_it_can_be(monkeypatch, torch_home, capsys, damage):
+    content, name = published(get_model("mobilenet_v3_small"), monkeypatch)
+    damaged = {"cut off": content[: len(content) // 2], "no weights at all": b"<html>Please log in</html>"}
+    file = torch_home / name
+    if damage == "other network":
+        torch.save(resnet10().state_dict(), file)
+    elif damage == "would run code":
+        file.write_bytes(pickle.dumps(Trap()))
+    else:
+        file.write_bytes(damaged[damage])
+    monkeypatch.setenv("COURSE_SOURCE", "auto")
+    assert vision_model("mobilenet_v3_small")[0].fc.out_features == 10
+    said = capsys.readouterr().out
+    assert str(file) in said and "delete it" in said and "bundled stand-in: resnet10-cifar10" in said
+    monkeypatch.setenv("COURSE_SOURCE", "hub")
+    with pytest.raises(ConnectionError, match="delete it"):
+        vision_model("mobilenet_v3_small")
+    if damage != "other network":  # that one might be what its owner wants
+        monkeypatch.setattr(download, "download", give(content))
+        assert vision_model("mobilenet_v3_small")[0].classifier[3].out_features == 1000
+        assert file.read_bytes() == content
+
+
+class Trap:
+    def __reduce__(self):
+        return pytest.fail, ("what was in the file ran",)
+
+
+def give(content):
+    def download(url, partial, right, progress):
+        partial.write_bytes(content)
+        return right(partial)
+
+    return download
+
+
+def test_out_of_reach_means_a_stand_in_or_an_error_as_the_source_says(monkeypatch, torch_home, capsys):
     monkeypatch.setenv("COURSE_SOURCE", "auto")
     assert vision_model("resnet50")[0].fc.out_features == 10
-    assert "stand-in" in capsys.readouterr().out
+    assert "stand-in" in (said := capsys.readouterr().out) and "the server answered 404" in said
     monkeypatch.setenv("COURSE_SOURCE", "hub")
-    with pytest.raises(
-        ConnectionError, match=r"COURSE_SOURCE=hub, but https://download\.pytorch\.org.*does not answer"
-    ):
+    with pytest.raises(ConnectionError, match=r"COURSE_SOURCE=hub, but .*https://download\.pytorch\.org.*answered 404"):
         vision_model("resnet50")
 
 
-def test_random_weights_need_no_network_where_the_real_network_is_meant(monkeypatch, tmp_path):
-    monkeypatch.setenv("COURSE_SOURCE", "hub")
-    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    monkeypatch.setattr(download, "reachable", lambda url: True)
-    model, weights = vision_model("resnet18", pretrained=False)
-    assert model.fc.out_features == 1000 and weights is get_model_weights("resnet18").DEFAULT
+def test_random_weights_are_those_of_the_network_whose_trained_ones_can_be_had(monkeypatch, torch_home):
+    monkeypatch.setenv("COURSE_SOURCE", "auto")
+    assert vision_model("mobilenet_v3_small", pretrained=False)[0].fc.out_features == 10
+    content, _ = published(get_model("mobilenet_v3_small"), monkeypatch)
+    monkeypatch.setattr(download, "download", give(content))
+    model, weights = vision_model("mobilenet_v3_small", pretrained=False)
+    assert weights is get_model_weights("mobilenet_v3_small").DEFAULT
+    assert not torch.equal(model.classifier[3].weight, torch.load(io.BytesIO(content))["classifier.3.weight"])
 
 
 def test_an_unknown_name_gets_the_list_of_names():

@@ -90,8 +90,9 @@ def build_book(root: Path) -> int:
 
 def render(folder: Path, out: Path) -> int:
     """Render a folder's pages by Jupyter Book to ``out/_build/html``; its exit status."""
-    jupyter_book = Path(sys.executable).with_name("jupyter-book")
-    status = subprocess.run([jupyter_book, "build", folder, "--path-output", out, "--quiet"]).returncode
+    # not by its command's name: where that lies differs from system to system
+    jupyter_book = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()"]
+    status = subprocess.run([*jupyter_book, "build", folder, "--path-output", out, "--quiet"]).returncode
     if not status:
         print(f"The book: file://{(out / '_build/html/index.html').resolve()}")
     return status

@@ -23,7 +23,17 @@ from course_utils.sources.checkpoints import minilm
 
 OUT = Path("_build/gpu")
 PART_MB = 60
-WHEELS = ("nbclient", "ipykernel", "nbval", "ipywidgets", "pooch", "filelock", "tqdm", "beautifulsoup4")
+WHEELS = (
+    "nbclient",
+    "ipykernel",
+    "nbval",
+    "ipywidgets",
+    "platformdirs",
+    "requests",
+    "filelock",
+    "tqdm",
+    "beautifulsoup4",
+)
 TARGET = ("--python-version", "3.12", "--platform", "manylinux_2_28_x86_64", "--platform", "manylinux2014_x86_64")
 START = """set -e
 # The kit's packages lie in a folder of their own, ahead of this Python's; nothing outside of this folder changes.

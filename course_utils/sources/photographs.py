@@ -10,8 +10,10 @@ from course_utils.sources.creatures import creatures
 from course_utils.sources.download import Remote, fetch, fetch_all
 
 DRAWN = "creatures drawn by this course"
-_POKEMON = (
-    "https://raw.githubusercontent.com/CBJerry993/ResNet_Pokemon/2c878bc561b3fc1e436fb1ffe2d905fc226f7639/pokemon/"
+_POKEMON_AT = "2c878bc561b3fc1e436fb1ffe2d905fc226f7639"
+_POKEMON = (  # file by file; where one server has had too many requests, the whole repository in one
+    f"https://raw.githubusercontent.com/CBJerry993/ResNet_Pokemon/{_POKEMON_AT}/pokemon/",
+    f"https://github.com/CBJerry993/ResNet_Pokemon/archive/{_POKEMON_AT}.zip#ResNet_Pokemon-{_POKEMON_AT}/pokemon/",
 )
 _CIFAR10 = "CIFAR-10-images-d7d05618061fe37d830fb0419063d113c575ccbc.zip"
 CIFAR10 = Remote(
@@ -39,11 +41,22 @@ def load_pokemon() -> PictureSplits:
     return choose("Pokémon pictures", _read_pokemon, lambda: creatures(species=5), stand_in=DRAWN)
 
 
-def _read_pokemon() -> PictureSplits:
+def _pokemon_rows() -> list[dict[str, str]]:
     with (files("course_utils") / "bundled" / "pokemon.csv").open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
+        return list(csv.DictReader(file))
+
+
+def pokemon_files() -> list[Remote]:
+    """The 600 pictures, in the order of `bundled/pokemon.csv`."""
+    return [
+        Remote(f"pokemon5/{row['path']}", row["sha256"], tuple(url + row["path"] for url in _POKEMON))
+        for row in _pokemon_rows()
+    ]
+
+
+def _read_pokemon() -> PictureSplits:
+    rows, paths = _pokemon_rows(), fetch_all(pokemon_files())
     classes = sorted({row["label"] for row in rows})
-    paths = fetch_all([Remote(f"pokemon5/{r['path']}", r["sha256"], (_POKEMON + r["path"],)) for r in rows])
     return PictureSplits("Pokémon", **{
         split: Pictures(
             [path for path, row in zip(paths, rows, strict=True) if row["split"] == split],

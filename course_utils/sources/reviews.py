@@ -102,9 +102,11 @@ _SENTENCES = (
     "sentiment_labelled_sentences/{}",
     "https://archive.ics.uci.edu/static/public/331/sentiment+labelled+sentences.zip#sentiment labelled sentences/{}",
 )
+_HOTELS_AT = "a0b781d72158bde242c0626c9e354d2b328865ff"
 _HOTELS = (
-    "https://raw.githubusercontent.com/SophonPlus/ChineseNlpCorpus/a0b781d72158bde242c0626c9e354d2b328865ff/datasets/"
-    "ChnSentiCorp_htl_all/{}",
+    f"https://raw.githubusercontent.com/SophonPlus/ChineseNlpCorpus/{_HOTELS_AT}/datasets/ChnSentiCorp_htl_all/{{}}",
+    f"https://github.com/SophonPlus/ChineseNlpCorpus/archive/{_HOTELS_AT}.zip"
+    f"#ChineseNlpCorpus-{_HOTELS_AT}/datasets/ChnSentiCorp_htl_all/{{}}",
 )
 REMOTE = {
     path: Remote(path, sha256, tuple(url.format(Path(path).name) for url in urls))
