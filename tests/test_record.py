@@ -137,6 +137,17 @@ def test_what_is_recorded_does_not_run_again_until_its_code_changes(course, tmp_
     assert chapter.exists()
 
 
+def test_public_data_may_lack_what_a_claim_is_about(tmp_path):
+    asks = f"{CU}\nif 'a stand-in' == 'used':\n    cu.expect('01-only-there', 1)"
+    write_chapter(tmp_path, "01_asks", asks, "cu.expect('01-everywhere', 1)")
+    assert recorded(tmp_path, tmp_path / "record.jsonl") == [
+        "01_asks, bundled, seed 0, native, native: never reached: 01-only-there"
+    ]
+    assert recorded(tmp_path, tmp_path / "record.jsonl", source="mirror") == []
+    (run,) = load_record(tmp_path / "record.jsonl")
+    assert run["values"].keys() == {"01-everywhere", "01-seconds"}
+
+
 @pytest.mark.linux
 def test_ctrl_c_keeps_what_was_finished_and_begins_nothing_more(tmp_path):
     write_chapter(tmp_path, "01_sound", CU, SOUND)
