@@ -152,7 +152,7 @@ async def run_once(setting: Setting, here: dict, timeout: int, threads: dict | N
             troubles.append(f"{note['claim']} is {note['value']}, not a number")
         values[note["claim"]] = note["value"]
     number = setting.chapter.name[:2]
-    # Public data may lack what a claim of the stand-ins is about, and a chapter asks for it; with these all are reached.
+    # Public data may lack what a claim of the stand-ins is about, and the chapter asks; with these, all are reached.
     expected = {claim.name for claim in claims_in(done.notebook, number)} if setting.source == "bundled" else set()
     if missing := expected - set(values):
         troubles.append(f"never reached: {', '.join(sorted(missing))}")
