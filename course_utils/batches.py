@@ -1,9 +1,12 @@
 """Batches (chapters 4 and 7): an order that the seed decides, no more padding than needed, how a model takes them."""
 
+import random
 from collections.abc import Iterator, Mapping
 from functools import partial
 
+import numpy as np
 import torch
+from accelerate.utils import set_seed
 from torch import nn
 from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import DataLoader, Dataset, Sampler, default_collate
@@ -42,7 +45,7 @@ class _Batches(Sampler):
             yield batches[i]
 
 
-class _SeededExamples(Dataset):
+class SeededExamples(Dataset):
     """Examples whose random transforms draw the same whichever process loads them, before or after an interruption."""
 
     def __init__(self, data: Dataset, seed: int):
@@ -52,16 +55,22 @@ class _SeededExamples(Dataset):
         return len(self.data)
 
     def __getitem__(self, index: int):
-        # not torch.manual_seed, which seeds every device: that takes longer than many a transform
-        torch.default_generator.manual_seed(hash((self.seed, self.epoch, index)) % 2**63)
+        seed_cpu(hash((self.seed, self.epoch, index)) % 2**63)
         return self.data[index]
+
+
+def seed_cpu(seed: int) -> None:
+    """Of PyTorch, NumPy and Python. ``torch.manual_seed`` would seed devices too, and take longer than a transform."""
+    torch.default_generator.manual_seed(seed)
+    np.random.seed(seed % 2**32)
+    random.seed(seed)
 
 
 def order_by(data, batches, seed: int, epoch: int) -> None:
     """Make an epoch's batches depend on seed and epoch alone: their order in a DataLoader of the caller's too."""
-    if isinstance(data, _SeededExamples):
+    if isinstance(data, SeededExamples):
         data.epoch = batches.epoch = epoch
-    torch.manual_seed(seed + epoch)
+    set_seed(seed + epoch)
     if (generator := getattr(getattr(batches, "sampler", None), "generator", None)) is not None:
         generator.manual_seed(seed + epoch)
 
@@ -75,7 +84,7 @@ def training_loader(
         return data
     batches = _Batches(len(data), batch_size, seed, lengths_of(data))
     pin = runtime.device().type == "cuda"
-    data = _SeededExamples(data, seed)
+    data = SeededExamples(data, seed)
     return DataLoader(
         data, batch_sampler=batches, collate_fn=collate_for(model), num_workers=num_workers, pin_memory=pin
     )
@@ -117,19 +126,6 @@ def _collate(examples: list, config):
     if config is not None and "input_ids" in batch:
         _check_ids(batch["input_ids"], config)
     return batch
-
-
-def check_options(**options) -> None:
-    """Refuse an impossible option of `fit`, `evaluate` or `predict` in one sentence, before anything starts."""
-    for name, value in options.items():
-        if name in ("epochs", "batch_size") and (not isinstance(value, int) or value < 1):
-            raise ValueError(f"{name}={value} must be a whole number of at least 1, for example {name}=16.")
-        if name == "warmup" and not 0 <= value < 1:
-            raise ValueError(f"warmup={value} must be a share of all steps, 0 ≤ warmup < 1; 0.1 is usual.")
-        if name == "lr" and not (isinstance(value, (int, float)) and value >= 0):
-            raise ValueError(f"lr={value} must be a number of at least 0; optimizer groups go into groups=.")
-        if name == "precision":
-            runtime.check_precision(value)
 
 
 def _check_ids(input_ids: torch.Tensor, config) -> None:

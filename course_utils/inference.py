@@ -11,7 +11,8 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 from course_utils import runtime
-from course_utils.batches import IGNORED, check_options, collate_for, forward, lengths_of, logits_of, take, unpack
+from course_utils.batches import IGNORED, collate_for, forward, lengths_of, logits_of, take, unpack
+from course_utils.options import check_options
 from course_utils.transfer import find_head
 
 TOKENS = 2**14  # what a GPU is given at a time, where the caller leaves it to us

@@ -23,7 +23,7 @@ class Runtime:
     seed: int
 
     def __str__(self):
-        device = torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else self.device.type.upper()
+        device = self.device.type.upper() if self.device.type == "cpu" else name(self.device)
         checkpoints = {
             "auto": "from the Hub where it can be reached, else bundled stand-ins",
             "hub": "from the Hub",
@@ -59,6 +59,13 @@ def device() -> torch.device:
     if forced := os.environ.get("COURSE_DEVICE"):
         return torch.device(forced)
     return torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
+
+
+def name(device: torch.device) -> str:
+    """Of the hardware: of a CPU its instruction set, which decides the last digits."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"CPU, {torch.backends.cpu.get_cpu_capability()}" if device.type == "cpu" else device.type.upper()
 
 
 def precision(device: torch.device) -> str:

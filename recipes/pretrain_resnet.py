@@ -21,10 +21,11 @@ from torch.utils.data import Dataset
 from torchvision.transforms.v2.functional import pil_to_tensor
 
 from course_utils.inference import evaluate
+from course_utils.options import Recipe
 from course_utils.runtime import using
 from course_utils.sources.checkpoints import IMAGENET_MEAN, IMAGENET_STD, RESNET10_WEIGHTS, resnet10, save_fp16
 from course_utils.sources.photographs import load_cifar10
-from course_utils.training import Recipe, fit
+from course_utils.training import fit
 
 SHIFT = 8  # pixels of 64: the farthest that a picture is moved, about an eighth as usual
 # Pixels of 64: the side of the square that is cut out of a picture (https://arxiv.org/abs/1708.04552). Cut by hand,

@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 
 from course_utils import runtime
-from course_utils.training import History
+from course_utils.history import History
 
 
 def write_record(

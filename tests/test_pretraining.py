@@ -13,7 +13,7 @@ from torch import nn
 from transformers import AutoTokenizer, BertForMaskedLM, BertForPreTraining, DataCollatorForLanguageModeling
 
 import course_utils as cu
-from course_utils.training import History
+from course_utils.history import History
 
 
 @pytest.fixture(scope="module")
