@@ -8,7 +8,7 @@ TESTING := COURSE_SOURCE=bundled COURSE_STRICT=1 HF_HUB_DISABLE_PROGRESS_BARS=1 
 NBVAL := --nbval --nbval-current-env --nbval-sanitize-with tests/nbval_sanitize.cfg --nbval-cell-timeout 600
 
 .DELETE_ON_ERROR:
-.PHONY: help book html lab test test-hard execute record gpu gpu-kit clean
+.PHONY: help book html lab test test-hard student execute record gpu gpu-kit clean
 
 help:
 	@echo "make book     install, execute every chapter on this machine's best device, render to _build/html"
@@ -16,6 +16,7 @@ help:
 	@echo "make test-hard  downloads, saves and pictures under every fault that we know; takes minutes"
 	@echo "make html     install, render the book from the stored outputs"
 	@echo "make lab      install, open the chapters in JupyterLab"
+	@echo "make student  students' copies of the chapters, in _build/students: no solutions, a check after each answer"
 	@echo "make execute  for authors: re-execute the chapters in place with the bundled stand-ins"
 	@echo "make record   for authors: 16 recorded runs of every chapter, under other seeds and instruction sets"
 	@echo "make gpu      on a machine with a GPU: run what is owed there, within 8 minutes; again to go on"
@@ -49,6 +50,9 @@ test: $(INSTALLED)
 
 test-hard: $(INSTALLED)
 	$(TESTING) $(PY) -m pytest -m hard tests
+
+student: $(INSTALLED)
+	$(COURSE) students
 
 execute: $(INSTALLED)
 	$(COURSE) book --in-place

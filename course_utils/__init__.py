@@ -16,6 +16,7 @@ _NAMES = {
     "history": "History",
     "training": "fit",
     "claims": "expect",
+    "checks": "check",
     "show.plots": "plot_confusion plot_history plot_pictures plot_scores plot_scores_by use_course_style",
     "show.widgets": "flip_through try_it",
     "sources.checkpoints": "checkpoint hub_repository vision_model",

@@ -11,6 +11,7 @@ COMMANDS = {
     "gpu": "run what is owed on a GPU, or pack a kit for a node without internet",
     "fetch": "download all that chapters use, for a class-room's mirror or for this machine",
     "doctor": "say what this machine has, what will be used, and what to do about each fault",
+    "students": "make students' copies of the chapters: no solutions, and a check after each answer",
     "publish": "give your copy of the course its own address on GitHub",
 }
 

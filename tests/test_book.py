@@ -64,8 +64,8 @@ def test_it_opens_on_colab_with_a_gpu_and_installs_this_course(path):
     notebook = nbformat.read(path, 4)
     assert notebook.metadata["accelerator"] == "GPU" and notebook.metadata["colab"]["gpuType"] == "T4"
     assert nbformat.validate(notebook) is None
-    address = f"https://colab.research.google.com/github/{REPOSITORY}/blob/main/{path.relative_to(ROOT).as_posix()}"
-    assert f"[Open this chapter in Colab]({address})" in notebook.cells[0].source
+    address = f"https://colab.research.google.com/github/{REPOSITORY}/blob/students/{path.relative_to(ROOT).as_posix()}"
+    assert f"[Open this chapter in Colab]({address})" in notebook.cells[0].source  # the copy for students
     setup = code_cells(notebook)[0].source
     assert f'COURSE = "{REPOSITORY}"' in setup
     assert "%pip install -q {helpers_only} git+https://github.com/{COURSE}@{RELEASE}" in setup and "cu.setup(" in setup

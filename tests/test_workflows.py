@@ -23,11 +23,15 @@ def test_each_job_has_a_time_limit(job):
     assert int(job["timeout-minutes"]) <= 90
 
 
-def test_pages_come_after_all_tests_from_a_job_that_alone_may_write_and_runs_no_code_of_ours():
+def test_pages_come_after_all_tests_from_jobs_that_alone_may_write_and_run_no_code_of_ours():
     assert all(workflow["permissions"] == {"contents": "read"} for workflow in WORKFLOWS.values())
-    assert [key for key, job in JOBS.items() if "permissions" in job] == [("pages", "deploy")]
+    assert [key for key, job in JOBS.items() if "permissions" in job] == [("pages", "deploy"), ("pages", "students")]
     deploy, build = JOBS["pages", "deploy"], JOBS["pages", "build"]
     assert deploy["permissions"] == {"pages": "write", "id-token": "write"}
+    students = JOBS["pages", "students"]
+    assert students["permissions"] == {"contents": "write"} and students["needs"] == "build"
+    assert [step.get("uses", "").split("@")[0] for step in students["steps"]] == ["actions/download-artifact", ""]
+    assert {line.split()[0] for line in students["steps"][1]["run"].strip().splitlines()} == {"git"}
     assert (deploy["needs"], build["needs"]) == ("build", "test")
     assert [step["uses"].split("@")[0] for step in deploy["steps"]] == ["actions/deploy-pages"]
     assert (

@@ -13,7 +13,7 @@ import nbformat
 from tqdm import tqdm
 
 from course_utils import runtime
-from course_utils.desk import record
+from course_utils.desk import record, students
 from course_utils.desk.chapters import execute, find_chapters
 
 EXECUTED = Path("_build/executed")
@@ -89,11 +89,15 @@ def build_book(root: Path) -> int:
 
 
 def render(folder: Path, out: Path) -> int:
-    """Render a folder's pages by Jupyter Book to ``out/_build/html``; its exit status."""
+    """Render a folder's pages by Jupyter Book to ``out/_build/html``; its exit status.
+
+    What a page's download button gives is the students' copy.
+    """
     # not by its command's name: where that lies differs from system to system
     jupyter_book = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()"]
     status = subprocess.run([*jupyter_book, "build", folder, "--path-output", out, "--quiet"]).returncode
     if not status:
+        students.write(students.copies(out, out / "_build/html/_sources"), force=True)
         print(f"The book: file://{(out / '_build/html/index.html').resolve()}")
     return status
 

@@ -7,7 +7,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 REPOSITORY_LINE = re.compile(r"(?<=url: https://github\.com/)\S+")
-BRANCH_LINE = re.compile(r"(?<=\n  branch: )\S+")
+BRANCH_LINE = re.compile(r"(?<=branches: \[)[^\]]+")  # of the workflow; the pages' buttons open the students' copies
 # As people copy it: from the address line of a browser, or what `git clone` takes.
 PREFIX = re.compile(r"(https?://(www\.)?github\.com/|(ssh://)?git@github\.com[:/]|github\.com/)")
 # GitHub: letters, digits and single hyphens in an account's name; dots and underscores too in a repository's.
@@ -42,8 +42,14 @@ def git(root: Path, *arguments: str) -> str:
         return ""
 
 
+def published_branch(root: Path) -> str:
+    """The branch whose pushes the workflow publishes."""
+    workflow = root / ".github/workflows/pages.yml"
+    return BRANCH_LINE.search(workflow.read_text(encoding="utf-8")).group() if workflow.is_file() else "main"
+
+
 def publish(repository: str, root: Path, branch: str | None = None) -> list[Path]:
-    """Write the course's address into ``_config.yml``, every notebook's Colab button and set-up cell, and the workflow.
+    """Write the course's address into ``_config.yml`` and every notebook, and the branch into the workflow.
 
     Args:
         repository: ``OWNER/REPO`` on GitHub.
@@ -62,22 +68,20 @@ def publish(repository: str, root: Path, branch: str | None = None) -> list[Path
     if not config.is_file():
         raise FileNotFoundError(f"There is no _config.yml in {root}: run this in the course's own folder.")
     text = config.read_text(encoding="utf-8")
-    old, old_branch = REPOSITORY_LINE.search(text).group(), BRANCH_LINE.search(text).group()
+    old, old_branch = REPOSITORY_LINE.search(text).group(), published_branch(root)
     branch = branch or old_branch
     if not BRANCH.fullmatch(branch):
         raise ValueError(f"{branch!r} is no name of a branch: give one such as main.")
     # An address goes on with a slash, a quotation mark or nothing: ada/course must not match in ada/course-2.
     mention = re.compile(re.escape(old) + r"(?![\w.-])")
     changes = {
-        config: lambda text: BRANCH_LINE.sub(branch, mention.sub(repository, text), count=1),
+        config: lambda text: mention.sub(repository, text),
         root / ".github/workflows/pages.yml": lambda text: text.replace(
             f"branches: [{old_branch}]", f"branches: [{branch}]"
         ).replace(f"'refs/heads/{old_branch}'", f"'refs/heads/{branch}'"),
     }
     for path in sorted(root.glob("book/**/*.ipynb")):
-        changes[path] = lambda text: mention.sub(repository, text).replace(
-            f"{repository}/blob/{old_branch}/", f"{repository}/blob/{branch}/"
-        )
+        changes[path] = lambda text: mention.sub(repository, text)
     changed = []
     for path, change in changes.items():
         before = path.read_text(encoding="utf-8") if path.is_file() else ""
@@ -99,7 +103,7 @@ def run(options) -> None:
     branch = options.branch or git(root, "symbolic-ref", "--short", "HEAD")
     for path in publish(repository, root, branch):
         print(f"wrote {repository} into {path.relative_to(root)}")
-    branch = BRANCH_LINE.search((root / "_config.yml").read_text(encoding="utf-8")).group()
+    branch = published_branch(root)
     owner, _, name = repository.partition("/")
     path = "" if name.lower() == f"{owner}.github.io".lower() else f"{name}/"
     remote = "origin" if "origin" in git(root, "remote").split() else f"https://github.com/{repository}.git"

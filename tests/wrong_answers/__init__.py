@@ -1,6 +1,6 @@
 """The usual wrong answers to each chapter's exercises: what is wrong → the code a student would write.
 
-Each must be refused. A chapter's `NAMES` holds what its exercises use of the cells before them.
+Each must be refused.
 """
 
 from importlib import import_module
@@ -8,4 +8,3 @@ from pkgutil import iter_modules
 
 CHAPTERS = [import_module(f"{__name__}.{module.name}") for module in iter_modules(__path__)]
 WRONG_ANSWERS = {name: answers for chapter in CHAPTERS for name, answers in chapter.WRONG_ANSWERS.items()}
-NAMES = {name[:2]: chapter.NAMES for chapter in CHAPTERS for name in chapter.WRONG_ANSWERS}

@@ -1,28 +1,5 @@
 """The usual wrong answers to each exercise: what is wrong → the code a student would write. Each must be refused."""
 
-from pathlib import Path
-
-import nbformat
-from sklearn.feature_extraction.text import TfidfVectorizer
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
-from torch import nn
-
-import course_utils as cu
-
-# What the chapter defines before its exercises and their tests use: the contest is the chapter's own.
-NAMES = {
-    "nn": nn,
-    "cu": cu,
-    "count_words": make_pipeline(
-        TfidfVectorizer(ngram_range=(1, 2), token_pattern=r"\b\w+\b"), LogisticRegression(C=10, max_iter=1000)
-    ),
-}
-_chapter = nbformat.read(Path(__file__).parents[2] / "book/en/01_pretrained_models.ipynb", 4)
-for _cell in _chapter.cells:
-    if _cell.id in ("c01-10", "c01-contest"):  # the probe, and the contest
-        exec(_cell.source, NAMES)
-
 WRONG_ANSWERS = {
     "01-memory": {
         "counts in GiB, of 1024 x 1024 x 1024 bytes": """

@@ -1,13 +1,5 @@
 """The usual wrong answers to each exercise: what is wrong → the code a student would write. Each must be refused."""
 
-LIKELIEST = {"based on a true [MASK] .": "story", "thank [MASK] for this film .": "you"}
-# What the chapter defines before its exercises and their tests use.
-NAMES = {
-    "guesses": lambda model, tokenizer, text, k=3: [LIKELIEST.get(text, "movie")][:k],
-    "long_run": None,
-    "long_tokenizer": None,
-}
-
 WRONG_ANSWERS = {
     "02-cost": {
         "forgets the six": """

@@ -1,8 +1,5 @@
 """The usual wrong answers to each exercise: what is wrong → the code a student would write. Each must be refused."""
 
-import course_utils as cu
-
-NAMES = {"cu": cu}  # what the chapter defines before its exercises and their tests use
 # The lines before the solution's region, which every answer to the last exercise begins with.
 GIVEN = """
 stored = cu.load_scores("03-remember")

@@ -1,12 +1,5 @@
 """The usual wrong answers to each exercise: what is wrong → the code a student would write. Each must be refused."""
 
-from transformers import BertTokenizer
-
-# What the chapter defines before its exercises and their tests use: here a tokenizer that knows a dozen words.
-_SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
-_WORDS = (*_SPECIAL, "monday", "again", ",", "what", "a", "good", "bad", "day", ":", "(", ")")
-NAMES = {"tokenizer": BertTokenizer(vocab={word: i for i, word in enumerate(_WORDS)})}
-
 WRONG_ANSWERS = {
     "04-pad": {
         "takes ids that equal pad_id for padding": """

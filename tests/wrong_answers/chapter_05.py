@@ -1,18 +1,5 @@
 """The usual wrong answers to each exercise: what is wrong → the code a student would write. Each must be refused."""
 
-import numpy as np
-from PIL import Image
-
-import course_utils as cu
-
-
-def _verdict(picture):
-    return ("bright" if np.asarray(picture).mean() > 100 else "dark"), 0.9
-
-
-# What the chapter defines before its exercises and their tests use.
-NAMES = {"cu": cu, "pictures": {"grey": Image.new("RGB", (64, 48), "grey")}, "verdict": _verdict}
-
 WRONG_ANSWERS = {
     "05-top-k": {
         "gives logits": """

@@ -1,14 +1,5 @@
 """The usual wrong answers to each exercise: what is wrong → the code a student would write. Each must be refused."""
 
-
-def answer(statement, question):
-    """As a model that takes the first place that it meets, whatever is asked."""
-    return next((place for place in ("北京", "上海", "公园", "爸爸") if place in statement), statement)
-
-
-# What the chapter defines before its exercises and their tests use.
-NAMES = {"answer": answer}
-
 WRONG_ANSWERS = {
     "06-segments": {
         "forgets the special tokens": """

@@ -1,9 +1,5 @@
 """The usual wrong answers to each exercise: what is wrong → the code a student would write. Each must be refused."""
 
-DREADFUL = {"dreadful": 0.1, "filthy": 0.2}
-# What the chapter defines before its exercises and their tests use.
-NAMES = {"p_positive": lambda text: min(DREADFUL.get(word.lower(), 0.9) for word in text.split())}
-
 WRONG_ANSWERS = {
     "07-accuracy": {
         "averages the batches' accuracies": """

@@ -1,18 +1,5 @@
 """The usual wrong answers to each exercise: what is wrong → the code a student would write. Each must be refused."""
 
-from types import SimpleNamespace
-
-import course_utils as cu
-
-# What the chapter defines before its exercises and their tests use.
-NAMES = {
-    "cu": cu,
-    "train": range(700),
-    "test": range(300),
-    "test_scores": {"eval_accuracy": 0.7812, "eval_macro_f1": 0.7799},
-    "reviews": SimpleNamespace(name="reviews written for this course", test=SimpleNamespace(labels=[0, 1] * 150)),
-}
-
 # A right answer, of which each wrong one to 08-card changes one thing.
 CARD = """
 def model_card(facts):

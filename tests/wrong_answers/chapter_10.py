@@ -1,21 +1,5 @@
 """The usual wrong answers to each exercise: what is wrong → the code a student would write. Each must be refused."""
 
-from types import SimpleNamespace
-
-import torch
-
-import course_utils as cu
-
-# What the chapter defines before its exercises and their tests use.
-NAMES = {
-    "cu": SimpleNamespace(
-        predict=lambda model, data: torch.arange(50.0).view(10, 5) / 10, vision_model=cu.vision_model
-    ),
-    "final": None,
-    "ready": None,
-    "stranger_confidence": torch.linspace(0.3, 0.9, 7),
-}
-
 WRONG_ANSWERS = {
     "10-copies": {
         "less than the threshold": """
