@@ -238,7 +238,7 @@ def test_a_copy_runs_from_top_to_bottom(number, answered, tmp_path):
     path.write_bytes(students.as_bytes(copy))
     done = asyncio.run(execute(path, {"COURSE_SOURCE": "bundled"}))
     assert done.failed == []
-    printed = "".join(o.get("text", "") for cell in done.notebook.cells for o in cell.get("outputs", []))
+    printed = "\n".join(o.get("text", "") for cell in done.notebook.cells for o in cell.get("outputs", []))
     verdicts = re.findall(r"^Exercise [\d.]+, .*: (right|there is no answer yet)\.$", printed, re.M)
     asked = [name for name in EXERCISES if name.startswith(number)]
     assert verdicts == ["right" if answered else "there is no answer yet"] * len(asked)
