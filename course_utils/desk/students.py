@@ -28,7 +28,8 @@ def pages_address(root: Path) -> str:
     """Where GitHub Pages shows this copy of the course."""
     config = (root / "_config.yml").read_text(encoding="utf-8")
     owner, name = re.search(r"url: https://github\.com/([^/\s]+)/(\S+)", config).groups()
-    return f"https://{owner.lower()}.github.io/{name}/book/en/"
+    own = name.lower() == f"{owner}.github.io".lower()
+    return f"https://{owner.lower()}.github.io/{'' if own else f'{name}/'}book/en/"
 
 
 @cache
