@@ -147,7 +147,10 @@ def test_a_mirror_with_wrong_bytes_is_named(no_hub, mirror, monkeypatch, capsys)
         file.seek(-1, 2)
         file.write(b"\1")
     assert Path(checkpoint("bert-base-uncased")).is_dir()
-    assert "stand-in: all-MiniLM" in (said := capsys.readouterr().out) and "model.safetensors: it has sha256" in said
+    assert (
+        "stand-in: all-MiniLM" in (said := capsys.readouterr().out)
+        and "model.safetensors: its bytes have sha256" in said
+    )
 
 
 def test_an_unknown_name_gets_the_list_of_names():

@@ -140,7 +140,7 @@ def test_the_next_address_is_asked_when_one_fails(server, cache):
 def test_wrong_bytes_are_deleted_and_both_sums_named(server, cache):
     server.times["/corrupt/file.bin"] = 1
     wrong = hashlib.sha256(b"x" + CONTENT[1:]).hexdigest()
-    with pytest.raises(DownloadError, match=f"sha256 {wrong} instead of {SHA256}, and was deleted"):
+    with pytest.raises(DownloadError, match=f"sha256 {wrong} instead of {SHA256}, and were not kept"):
         fetch(remote(server, "corrupt"))
     assert verified_files(cache) == leftovers(cache) == []
     assert fetch(remote(server, "corrupt")).read_bytes() == CONTENT

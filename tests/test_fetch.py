@@ -42,7 +42,6 @@ def small(monkeypatch, hub, server, tmp_path):
         fetch.PARTS, "pokemon", ("pictures", lambda to: fetch._data(lambda: [here(f"p/{i}.png") for i in range(9)], to))
     )
     monkeypatch.setattr(fetch, "CIFAR10", here("cifar10/c.zip"))
-    monkeypatch.setattr(fetch, "TORCHVISION", ("resnet18",))
     monkeypatch.setattr(
         fetch, "torch_home", lambda w: (tmp_path / "torch/r.pth", here("torch-home/hub/checkpoints/r.pth", digits))
     )

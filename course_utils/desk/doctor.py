@@ -69,7 +69,7 @@ def device() -> str:
         import torchvision  # noqa: F401
     except Exception as error:  # what a broken or mismatched installation raises
         raise Fault(
-            f"torch and torchvision do not load together ({str(error).splitlines()[0]}). Run: {sys.executable} -m pip "
+            f"torch and torchvision do not load together ({(str(error).strip() or '?').splitlines()[0]}). Run: {sys.executable} -m pip "
             "install --upgrade --force-reinstall torch torchvision"
         ) from error
     from course_utils import runtime

@@ -18,6 +18,7 @@ from course_utils.runtime import Unavailable
 from course_utils.sources.checkpoints import HUB_FILES, STAND_INS, torch_home
 from course_utils.sources.download import DownloadError, Remote, fetch, fetch_all, sha256
 from course_utils.sources.minilm import minilm, minilm_files
+from course_utils.sources.network import first_line
 from course_utils.sources.photographs import CIFAR10, pokemon_files
 from course_utils.sources.reviews import REMOTE
 
@@ -41,13 +42,13 @@ def _minilm(to: Path | None) -> list[Path]:
     return fetch_all(files, folder=to) if to else []
 
 
-def _torchvision(to: Path | None) -> list[Path]:
-    wanted = [torch_home(get_model_weights(name).DEFAULT) for name in TORCHVISION]
-    return [fetch(remote, target=to / remote.path if to else file) for file, remote in wanted]
+def _torchvision(name: str, to: Path | None) -> list[Path]:
+    file, remote = torch_home(get_model_weights(name).DEFAULT)
+    return [fetch(remote, target=to / remote.path if to else file)]
 
 
-def _hub(to: Path | None) -> list[Path]:
-    return [path for name in STAND_INS for path in from_hub(name, to and to / "hub" / name)]
+def _hub(name: str, to: Path | None) -> list[Path]:
+    return from_hub(name, to and to / "hub" / name)
 
 
 def from_hub(name: str, folder: Path | None = None) -> list[Path]:
@@ -68,7 +69,7 @@ def from_hub(name: str, folder: Path | None = None) -> list[Path]:
             )
             found = HfApi(endpoint=constants.ENDPOINT).verify_repo_checksums(name, local_dir=came)
         except Exception as error:  # huggingface_hub passes on what the libraries below it raise
-            raise DownloadError(f"{constants.ENDPOINT} did not give {name}: {error}") from error
+            raise DownloadError(f"{constants.ENDPOINT} did not give {name}: {first_line(error)}") from error
         if not found.mismatches:
             if folder:
                 shutil.rmtree(folder / ".cache", ignore_errors=True)  # huggingface_hub's own notes
@@ -82,8 +83,8 @@ PARTS: dict[str, tuple[str, Callable[[Path | None], list[Path]]]] = {
     "pokemon": ("Pokémon pictures", partial(_data, pokemon_files)),
     "cifar10": ("CIFAR-10", _cifar10),
     "minilm": ("all-MiniLM-L6-v2, the stand-in for BERT", _minilm),
-    "torchvision": (f"weights of {', '.join(TORCHVISION)}", _torchvision),
-    "hub": (" and ".join(STAND_INS), _hub),
+    **{name: ("torchvision's weights", partial(_torchvision, name)) for name in TORCHVISION},
+    **{name: ("checkpoint of the Hub", partial(_hub, name)) for name in STAND_INS},
 }
 
 

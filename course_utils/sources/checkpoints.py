@@ -101,7 +101,7 @@ def _bring(name: str) -> None:
         try:
             snapshot_download(name, allow_patterns=list(HUB_FILES), endpoint=constants.ENDPOINT)
         except Exception as error:  # huggingface_hub passes on what the libraries below it raise
-            why = f"{type(error).__name__}: {(str(error).strip() or '?').splitlines()[0]}"
+            why = network.first_line(error)
         else:  # offline, it also hands out what an earlier download left
             why = "" if _cached(name) else "its files did not come whole"
     if why:

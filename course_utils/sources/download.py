@@ -98,8 +98,9 @@ def fetch(remote: Remote, *, target: Path | None = None) -> Path:
     bar = tqdm(desc=Path(remote.path).name[:40], unit="B", unit_scale=True, delay=1, leave=False)
 
     def show(finished: int) -> None:
-        bar.total, bar.n = progress.size, progress.have
-        bar.update(0)
+        if progress.have != bar.n:  # not while it is copied, or checked
+            bar.total = progress.size
+            bar.update(progress.have - bar.n)
 
     with bar:
         (path,) = _fetch_together([(remote, target)], progress, show)
@@ -207,7 +208,7 @@ def _obtain(source: str, remote: Remote, partial: Path, progress: Progress, arch
     def right(path: Path) -> Path:
         actual = _checksum(path, remote)
         if not actual.startswith(remote.sha256):
-            raise Refused(f"it has sha256 {actual} instead of {remote.sha256}, and was deleted")
+            raise Refused(f"its bytes have sha256 {actual} instead of {remote.sha256}, and were not kept")
         return path
 
     address, _, member = source.partition("#")

@@ -217,6 +217,12 @@ def words(problem: requests.Response | Exception) -> str:
     return f"the connection failed ({(found or [type(problem).__name__])[0]})"
 
 
+def first_line(error: Exception) -> str:
+    """What an error of another library says, as far as it fits into a sentence."""
+    said = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {said[0]}" if said else type(error).__name__
+
+
 def size(path: Path) -> int:
     return path.stat().st_size if path.exists() else 0
 
