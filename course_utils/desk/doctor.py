@@ -22,6 +22,11 @@ class Fault(Exception):
     """What is wrong, and what to do about it."""
 
 
+def first_line(error: Exception) -> str:
+    """As in `network`, which cannot be imported where torch is broken."""
+    return f"{type(error).__name__}: {(str(error).strip() or '?').splitlines()[0]}"
+
+
 def machine() -> str:
     words = f"Python {platform.python_version()}, {platform.system()} {platform.machine()}, {os.cpu_count()} cores"
     if sys.maxsize < 2**32:
@@ -69,7 +74,7 @@ def device() -> str:
         import torchvision  # noqa: F401
     except Exception as error:  # what a broken or mismatched installation raises
         raise Fault(
-            f"torch and torchvision do not load together ({(str(error).strip() or '?').splitlines()[0]}). Run: {sys.executable} -m pip "
+            f"torch and torchvision do not load together ({first_line(error)}). Run: {sys.executable} -m pip "
             "install --upgrade --force-reinstall torch torchvision"
         ) from error
     from course_utils import runtime
@@ -198,7 +203,7 @@ def examined(check: Callable[[], str]) -> tuple[bool, str]:
     except Fault as fault:
         return False, str(fault)
     except Exception as error:  # a broken installation may raise anything, and the other lines are still of use
-        return False, f"{type(error).__name__}: {(str(error).strip() or '?').splitlines()[0]}"
+        return False, first_line(error)
 
 
 def add_arguments(command) -> None:
