@@ -1,19 +1,34 @@
 """Pictures with labels: reading any file safely (chapter 5), and the Dataset that chapters 9 and 10 train on."""
 
 import copy
+import errno
 import io
 import os
+import warnings
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
-from PIL import Image, ImageOps, UnidentifiedImageError
+import numpy as np
+from PIL import Image, PngImagePlugin, UnidentifiedImageError
 from torch.utils.data import Dataset
 
 MIN_SIDE = 8  # pixels; less shows nothing
 MAX_PIXELS = 89_478_485  # Pillow's own limit: a quarter of a gigabyte once decoded
-EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".ppm", ".tif", ".tiff")
+EXTENSIONS = (
+    ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".webp", ".avif", ".gif", ".bmp", ".dib", ".ppm", ".pgm",
+    ".pbm", ".pnm", ".tif", ".tiff", ".tga", ".dds", ".jp2",
+)  # fmt: skip
+HEIC = (".heic", ".heif")  # found in a folder, too, so that none is left out without a word
+HIDDEN = (".", "__", "@", "$")  # how the names begin that systems add: .ipynb_checkpoints, __MACOSX, ._1.jpg, @eaDir
+NOT_THE_PICTURES_FAULT = (errno.EACCES, errno.EPERM, errno.EMFILE, errno.ENFILE, errno.EISDIR)
+NO_FILE = (errno.ENOENT, errno.ELOOP, errno.ENOTDIR)
+UPRIGHT = dict(zip(range(2, 9), (  # what undoes each orientation that a camera may note
+    Image.Transpose.FLIP_LEFT_RIGHT, Image.Transpose.ROTATE_180, Image.Transpose.FLIP_TOP_BOTTOM,
+    Image.Transpose.TRANSPOSE, Image.Transpose.ROTATE_270, Image.Transpose.TRANSVERSE, Image.Transpose.ROTATE_90,
+), strict=True))  # fmt: skip
+PngImagePlugin.MAX_TEXT_CHUNK = PngImagePlugin.MAX_TEXT_MEMORY  # long notes in a file are no reason not to show it
 
 
 class PictureError(ValueError):
@@ -24,45 +39,87 @@ def read_picture(source: str | os.PathLike | bytes | Image.Image) -> Image.Image
     """Read a picture as a person would see it: upright, in RGB, its transparent parts white.
 
     Args:
-        source: a file, a file's bytes, or a PIL picture.
+        source: a file, also ``~/…``; a file's bytes; or a PIL picture.
 
     Returns:
         A PIL picture in mode RGB.
 
     Raises:
         PictureError: it will not decode, or has fewer than 8 pixels on a side, or so many that memory is at risk.
+        OSError: the file is missing or may not be read.
     """
-    name = "The picture" if isinstance(source, (bytes, Image.Image)) else os.fspath(source)
+    is_file = isinstance(source, (str, os.PathLike))
+    if not is_file and not isinstance(source, (bytes, bytearray, memoryview, Image.Image)):
+        raise TypeError(f"A picture's path, its bytes or a PIL picture is needed, not {type(source).__name__}.")
+    source = os.path.expanduser(source) if is_file else source
+    name = source if is_file else "The picture"
     try:
-        with nullcontext(source) if isinstance(source, Image.Image) else _open(source) as picture:
+        with (
+            warnings.catch_warnings(action="ignore"),  # of what is odd in a camera's notes
+            nullcontext(source) if isinstance(source, Image.Image) else _open(source) as picture,
+        ):
             width, height = picture.size  # from the header: nothing is decoded yet
             if width * height > MAX_PIXELS:
                 raise PictureError(f"{name} has {width}×{height} pixels, more than is safe to decode: make it smaller.")
             if min(width, height) < MIN_SIDE:
                 raise PictureError(f"{name} has only {width}×{height} pixels: leave it out, or find a larger copy.")
-            return _in_rgb(ImageOps.exif_transpose(picture))
-    except (FileNotFoundError, PictureError):
+            return _in_rgb(_upright(picture))
+    except PictureError:
         raise
     except Image.DecompressionBombError:
         raise PictureError(f"{name} has far more pixels than is safe to decode: make it smaller.") from None
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:  # Pillow meets damage with all four
-        reason = "it is no picture" if isinstance(error, UnidentifiedImageError) else str(error)
+    except Exception as error:  # Pillow meets damage with many kinds of error
+        if getattr(error, "errno", None) in NOT_THE_PICTURES_FAULT + NO_FILE:
+            raise
+        if _is_heic(source):
+            raise PictureError(
+                f"{name} is a HEIC photo, which Pillow does not read by itself: export it as JPEG, or call "
+                "pillow_heif.register_heif_opener() after pip install pillow-heif."
+            ) from None
+        reason = "it is no picture" if isinstance(error, UnidentifiedImageError) else str(error) or type(error).__name__
         raise PictureError(f"{name} will not decode ({reason}): delete it, or get it again.") from error
 
 
-def _open(source: str | os.PathLike | bytes) -> Image.Image:
-    return Image.open(io.BytesIO(source) if isinstance(source, bytes) else source)
+def _open(source: str | bytes) -> Image.Image:
+    return Image.open(source if isinstance(source, str) else io.BytesIO(source))
+
+
+def _is_heic(source) -> bool:
+    if isinstance(source, str):
+        with open(source, "rb") as file:
+            source = file.read(12)
+    return not isinstance(source, Image.Image) and bytes(source[4:12]) in (b"ftypheic", b"ftypheix", b"ftypmif1")
+
+
+def _upright(picture: Image.Image) -> Image.Image:
+    try:
+        orientation = picture.getexif().get(0x0112)
+    except Exception:  # whatever is wrong with what a camera noted, the picture itself may be whole
+        orientation = None
+    return picture.transpose(UPRIGHT[orientation]) if orientation in UPRIGHT else picture
 
 
 def _in_rgb(picture: Image.Image) -> Image.Image:
     if picture.mode == "F":
         raise ValueError("its pixels are fractions, and which of them is white is not written down")
-    if picture.mode.startswith("I"):  # 16-bit greyscale, which convert() would cut off at 255 instead of scaling
-        picture = picture.convert("I").point(lambda value: value / 256).convert("L")
+    if picture.mode.startswith("I"):  # grey levels beyond 255, which convert() would cut off instead of scaling
+        return _in_rgb(_in_8_bits(picture))
     if picture.has_transparency_data:
         picture = picture.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture).convert("RGB")
     return picture.convert("RGB")
+
+
+def _in_8_bits(picture: Image.Image) -> Image.Image:
+    levels = np.asarray(picture).astype(np.int64)
+    if levels.min() < 0:
+        raise ValueError("its pixels go below zero, and which of them is black is not written down")
+    bits = 16 if "16" in picture.mode or levels.max() >= 256 else 8
+    bits = 32 if levels.max() >= 2**16 else bits
+    grey = Image.fromarray((levels >> (bits - 8)).astype(np.uint8))
+    if (transparent := picture.info.get("transparency")) is not None:  # one of the levels before they were scaled
+        grey.putalpha(Image.fromarray(np.where(levels == transparent, 0, 255).astype(np.uint8)))
+    return grey
 
 
 class Pictures(Dataset):
@@ -73,13 +130,25 @@ class Pictures(Dataset):
         labels: their classes, as positions in `classes`.
         classes: the classes' names.
         transform: PIL picture → tensor, for example ``weights.transforms()``.
+        names: what to call each picture, in `names`; None: its file, or else its number.
     """
 
-    def __init__(self, sources: Sequence, labels: Sequence[int], classes: Sequence[str], transform=None):
+    def __init__(
+        self,
+        sources: Sequence,
+        labels: Sequence[int],
+        classes: Sequence[str],
+        transform: Callable | None = None,
+        names: Sequence[str] | None = None,
+    ):
         if len(sources) != len(labels):
             raise ValueError(f"{len(sources)} pictures but {len(labels)} labels: each picture needs one label.")
         self.sources, self.labels, self.classes = list(sources), list(labels), list(classes)
         self.transform = transform
+        self.names = list(names) if names is not None else [
+            os.fspath(s) if isinstance(s, (str, os.PathLike)) else f"picture {i}" for i, s in enumerate(sources)
+        ]  # fmt: skip
+        self.left_out: list[str] = []  # why, of each picture that `in_memory` left out
 
     def __len__(self):
         return len(self.sources)
@@ -96,36 +165,42 @@ class Pictures(Dataset):
 
     def subset(self, indices: Sequence[int]) -> "Pictures":
         """Some of the pictures, in this order."""
-        chosen = [(self.sources[i], self.labels[i]) for i in indices]
-        return Pictures([s for s, _ in chosen], [y for _, y in chosen], self.classes, self.transform)
+        columns = ([column[i] for i in indices] for column in (self.sources, self.labels, self.names))
+        sources, labels, names = columns
+        return Pictures(sources, labels, self.classes, self.transform, names)
 
     def in_memory(self, side: int, *, damaged: str = "raise") -> "Pictures":
         """The same pictures, decoded once and for all, so that no epoch waits for the decoder again.
 
         Args:
             side: larger pictures are shrunk until their shorter side has this many pixels.
-            damaged: ``"raise"``, or ``"skip"``: leave out what `read_picture` refuses, and say how many.
+            damaged: ``"raise"``, or ``"skip"``: leave out what `read_picture` refuses and links that lead nowhere, and
+                list them, also in the result's `left_out`.
 
         Raises:
             PictureError: a picture is damaged, and `damaged` is not ``"skip"``; or a class has no other ones.
         """
         if damaged not in ("raise", "skip"):
             raise ValueError(f"damaged={damaged!r} must be 'raise' or 'skip'.")
-        pictures, labels, refused = [], [], []
-        for source, label in zip(self.sources, self.labels, strict=True):
+        if not isinstance(side, (int, np.integer)) or side < MIN_SIDE:
+            raise ValueError(f"side={side} must be a whole number of at least {MIN_SIDE} pixels, for example 256.")
+        pictures, kept, refused = [], [], []
+        for i, source in enumerate(self.sources):
             try:
                 pictures.append(_shrunk(read_picture(source), side))
-                labels.append(label)
-            except PictureError as error:
-                if damaged == "raise":
+                kept.append(i)
+            except (PictureError, OSError) as error:
+                if damaged == "raise" or getattr(error, "errno", None) in NOT_THE_PICTURES_FAULT:
                     raise
                 refused.append(str(error))
-        if emptied := sorted(set(self.labels) - set(labels)):
+        rest = self.subset(kept)
+        rest.sources, rest.left_out = pictures, refused
+        if emptied := sorted(set(self.labels) - set(rest.labels)):
             names = ", ".join(self.classes[label] for label in emptied)
             raise PictureError(f"No picture of {names} can be used. The first that was refused: {refused[0]}")
         if refused:
-            print(f"{len(refused)} of {len(self)} pictures left out. The first: {refused[0]}")
-        return Pictures(pictures, labels, self.classes, self.transform)
+            print("\n".join([f"{len(refused)} of {len(self)} pictures left out:", *refused]))
+        return rest
 
 
 def _shrunk(picture: Image.Image, side: int) -> Image.Image:
@@ -176,15 +251,17 @@ def load_folder(folder: str | os.PathLike) -> Pictures:
         FileNotFoundError: no such folder, or no class in it.
         ValueError: a class without pictures; it is named.
     """
-    folder = Path(folder)
-    classes = sorted(path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+    folder = Path(folder).expanduser()
+    classes = sorted(path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith(HIDDEN))
     if not classes:
         raise FileNotFoundError(f"{folder} has no folders: put the pictures of each class into a folder of its name.")
-    files = {
-        name: sorted(path for path in (folder / name).rglob("*") if path.suffix.lower() in EXTENSIONS)
-        for name in classes
-    }
+    files = {name: sorted(_pictures_in(folder / name)) for name in classes}
     if empty := [name for name in classes if not files[name]]:
         raise ValueError(f"No pictures in {', '.join(str(folder / name) for name in empty)}: add some, or delete it.")
     labels = [label for label, name in enumerate(classes) for _ in files[name]]
     return Pictures([path for name in classes for path in files[name]], labels, classes)
+
+
+def _pictures_in(folder: Path) -> list[Path]:
+    paths = (path for path in folder.rglob("*") if path.suffix.lower() in EXTENSIONS + HEIC and not path.is_dir())
+    return [path for path in paths if not any(p.startswith(HIDDEN) for p in path.relative_to(folder).parts)]

@@ -1,13 +1,21 @@
 """Pictures: whatever the file, an upright RGB picture or one clear sentence; splits that fit together."""
 
+import errno
 import io
+import multiprocessing
+import os
+import re
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageOps, PngImagePlugin
+from torch.utils.data import DataLoader
 from torchvision.datasets import ImageFolder
 from torchvision.models import resnet18
+from torchvision.transforms import v2
 
 from course_utils.pictures import PictureError, Pictures, PictureSplits, load_folder, read_picture
 from course_utils.sources.download import Remote
@@ -38,14 +46,20 @@ def encoded(image, form="PNG", **options):
         (Image.fromarray(np.full((24, 32), 0x8000, np.uint16)), "PNG", (128, 128, 128)),
         (Image.fromarray(np.full((24, 32), 0x8000, np.dtype(">u2"))), "TIFF", (128, 128, 128)),
         (Image.fromarray(np.full((24, 32), 0x8000, np.int32)), "TIFF", (128, 128, 128)),
+        (Image.fromarray(np.full((24, 32), 0x80, np.int32)), "TIFF", (128, 128, 128)),
+        (Image.fromarray(np.full((24, 32), 0x80000000 >> 1, np.int32)), "TIFF", (64, 64, 64)),
         (picture().convert("P"), "GIF", (255, 0, 0)),
+        (picture(mode="L", color=128), "PPM", (128, 128, 128)),
+        (picture(), "AVIF", (255, 0, 0)),
+        (picture(), "DDS", (255, 0, 0)),
+        (picture(), "TGA", (255, 0, 0)),
     ],
     ids=lambda value: getattr(value, "mode", None),
 )
 def test_every_kind_of_picture_becomes_what_a_person_sees(image, form, expected):
     read = read_picture(encoded(image, form))
     assert read.mode == "RGB" and read.size == (32, 24)
-    assert np.abs(np.array(read.getpixel((5, 5))) - expected).max() <= 1
+    assert np.abs(np.array(read.getpixel((5, 5))) - expected).max() <= 1 + (form == "AVIF")
 
 
 def test_a_palette_with_a_transparent_colour_gets_a_white_background():
@@ -55,10 +69,65 @@ def test_a_palette_with_a_transparent_colour_gets_a_white_background():
     assert read_picture(see_through).getpixel((0, 0)) == (255, 255, 255)
 
 
-def test_a_picture_that_the_camera_turned_is_turned_back():
+def test_sixteen_bits_of_grey_may_have_a_transparent_level():
+    levels = np.full((24, 32), 0x8000, np.uint16)
+    levels[:, :16] = 0x8001
+    seen = read_picture(encoded(Image.fromarray(levels), transparency=0x8001))
+    assert seen.getpixel((5, 5)) == (255, 255, 255) and seen.getpixel((20, 5)) == (128, 128, 128)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_picture_that_the_camera_turned_is_turned_back(orientation):
     exif = Image.Exif()
-    exif[0x0112] = 6  # orientation: the camera was turned by a quarter
-    assert read_picture(encoded(picture(32, 24), "JPEG", exif=exif)).size == (24, 32)
+    exif[0x0112] = orientation
+    noise = Image.effect_noise((32, 24), 80).convert("RGB")
+    taken = encoded(noise, "PNG", exif=exif)
+    assert read_picture(taken).tobytes() == ImageOps.exif_transpose(Image.open(io.BytesIO(taken))).tobytes()
+    assert orientation == 1 or read_picture(taken).tobytes() != noise.tobytes()
+
+
+@pytest.mark.parametrize(
+    "noted", [b"Exif\0\0broken", b"Exif\0\0MM\0*\xff\xff\xff\xff", b"Exif\0\0II*\0\x08\0\0\0\xff\xff"]
+)
+def test_a_photo_is_read_whatever_its_camera_noted(noted):
+    assert read_picture(encoded(picture(), "JPEG", exif=noted)).size == (32, 24)
+
+
+def test_a_photo_is_read_however_long_the_notes_in_it_are():
+    notes = PngImagePlugin.PngInfo()
+    notes.add_text("workflow", "x" * 3_000_000, zip=True)
+    assert read_picture(encoded(picture(), pnginfo=notes)).size == (32, 24)
+
+
+def test_a_picture_comes_from_a_path_in_the_home_folder_or_from_bytes_of_any_kind(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    content = encoded(picture())
+    (tmp_path / "one.png").write_bytes(content)
+    for source in ("~/one.png", Path("~/one.png"), bytearray(content), memoryview(content)):
+        assert read_picture(source).size == (32, 24)
+    with pytest.raises(TypeError, match="A picture's path, its bytes or a PIL picture is needed, not list"):
+        read_picture([1])
+
+
+def test_a_heic_photo_is_told_how_to_be_read(tmp_path):
+    content = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + b"\0" * 100
+    (tmp_path / "cat").mkdir()
+    (tmp_path / "cat/1.HEIC").write_bytes(content)
+    for read in (lambda: read_picture(content), lambda: load_folder(tmp_path)[0]):
+        with pytest.raises(PictureError, match="is a HEIC photo.*export it as JPEG, or call pillow_heif"):
+            read()
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EMFILE])
+def test_a_file_that_may_not_be_opened_is_not_called_damaged(folder, monkeypatch, number):
+    def refuse(*_):
+        raise OSError(number, os.strerror(number), "1.png")
+
+    monkeypatch.setattr(Image, "open", refuse)
+    with pytest.raises(OSError, match=re.escape(os.strerror(number))) as refusal:
+        load_folder(folder).in_memory(32, damaged="skip")
+    assert not isinstance(refusal.value, PictureError)
 
 
 def broken_files():
@@ -106,7 +175,17 @@ def folder(tmp_path):
 
 def test_a_folder_of_ones_own_reads_as_torchvisions_imagefolder(folder):
     theirs = ImageFolder(folder)
-    (folder / ".ipynb_checkpoints").mkdir()  # which ImageFolder would take for a class
+    for hidden in (
+        ".ipynb_checkpoints/0.png",
+        "__MACOSX/cat/0.png",
+        "cat/._0.png",
+        "cat/.thumbs/0.png",
+        "dog/@eaDir/0.jpg",
+    ):
+        (folder / hidden).parent.mkdir(parents=True, exist_ok=True)
+        (folder / hidden).write_bytes(encoded(picture()))  # which ImageFolder would take for pictures, or for a class
+    (folder / "cat/Thumbs.db").write_bytes(b"not a picture")
+    (folder / "cat/more.png").mkdir()
     ours = load_folder(folder)
     assert ours.classes == theirs.classes == ["cat", "dog"]
     for (picture_a, label_a), (picture_b, label_b) in zip(ours, theirs, strict=True):
@@ -128,13 +207,40 @@ def test_a_damaged_picture_is_fatal_or_a_counted_skip(folder, capsys):
         pictures.in_memory(32)
     rest = pictures.in_memory(32, damaged="skip")
     assert len(rest) == 5 and rest.labels == [0, 0, 1, 1, 1]
-    assert "1 of 6 pictures left out" in capsys.readouterr().out
+    lost = str(folder / "cat" / "1.png")
+    assert capsys.readouterr().out.startswith(f"1 of 6 pictures left out:\n{lost} will not decode")
+    assert len(rest.left_out) == 1 and lost in rest.left_out[0] and lost not in rest.names
+    assert rest.names == [name for name in pictures.names if name != lost]
+    assert rest.subset([3, 0]).names == [rest.names[3], rest.names[0]]
     for name in ("0", "2"):
         (folder / "cat" / f"{name}.png").write_bytes(b"no picture")
     with pytest.raises(PictureError, match=r"No picture of cat can be used.*0\.png"):
         load_folder(folder).in_memory(32, damaged="skip")
     with pytest.raises(ValueError, match="damaged='drop' must be 'raise' or 'skip'"):
         pictures.in_memory(32, damaged="drop")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need a right of their own there")
+def test_links_that_lead_nowhere_are_left_out_with_the_damaged(folder):
+    (folder / "cat/gone.png").symlink_to(folder / "nothing.png")
+    (folder / "cat/loop.png").symlink_to(folder / "cat/loop.png")
+    with pytest.raises(OSError, match="gone"):
+        load_folder(folder).in_memory(32)
+    rest = load_folder(folder).in_memory(32, damaged="skip")
+    assert len(rest) == 6 and len(rest.left_out) == 2
+
+
+@pytest.mark.parametrize("side", [0, -1, 7, 32.5, "32"])
+def test_a_side_that_no_picture_can_have_is_refused(side):
+    with pytest.raises(ValueError, match="must be a whole number of at least 8 pixels"):
+        Pictures([picture()], [0], ["one"]).in_memory(side)
+
+
+@pytest.mark.parametrize("start", multiprocessing.get_all_start_methods())
+def test_worker_processes_load_pictures_however_they_are_started(folder, start):
+    pictures = load_folder(folder).with_transform(v2.Compose([v2.Resize((32, 32)), v2.ToImage()]))
+    loader = DataLoader(pictures, 3, num_workers=1, multiprocessing_context=start)
+    assert [labels.tolist() for _, labels in loader] == [[0, 0, 0], [1, 1, 1]]
 
 
 def test_pictures_in_memory_are_shrunk_to_their_shorter_side_and_never_enlarged():

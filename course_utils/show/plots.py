@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
+from itertools import cycle
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -14,12 +15,22 @@ def use_course_style() -> None:
     plt.style.use(str(files("course_utils.show") / "course.mplstyle"))
 
 
+def _literal(name) -> str:
+    """A name as it is written, in which matplotlib would take what stands between two dollars for a formula."""
+    return str(name).replace("$", r"\$")
+
+
 def plot_history(history) -> Figure:
     """Loss by epoch, and the validation accuracy beside it.
 
     Args:
         history: a `training.History`.
+
+    Raises:
+        ValueError: no epoch was trained.
     """
+    if not history.records:
+        raise ValueError("There is nothing to draw: this history has no epoch.")
     epochs = history["epoch"]
     has_validation = "validation_loss" in history.records[0]
     figure, axes = plt.subplots(1, 1 + has_validation, squeeze=False)
@@ -46,7 +57,8 @@ def plot_confusion(confusion: Sequence[Sequence[int]], classes: Sequence[str]) -
     from sklearn.metrics import ConfusionMatrixDisplay
 
     figure, ax = plt.subplots(figsize=(3.6, 3.2))
-    ConfusionMatrixDisplay(np.array(confusion), display_labels=classes).plot(ax=ax, colorbar=False, cmap="Blues")
+    names = [_literal(name) for name in classes]
+    ConfusionMatrixDisplay(np.array(confusion), display_labels=names).plot(ax=ax, colorbar=False, cmap="Blues")
     ax.grid(False)
     return figure
 
@@ -60,7 +72,9 @@ def plot_scores(scores: Mapping[str, float], *, chance: float | None = None, lab
         label: of the axis.
     """
     figure, ax = plt.subplots(figsize=(6.4, 0.6 + 0.45 * len(scores)))
-    bars = ax.barh(list(scores), list(scores.values()), color=[f"C{i}" for i in range(len(scores))])
+    bars = ax.barh(
+        [_literal(name) for name in scores], list(scores.values()), color=[f"C{i}" for i in range(len(scores))]
+    )
     ax.bar_label(bars, fmt="%.2f", padding=3)
     if chance is not None:
         ax.axvline(chance, color="black", linestyle="--", linewidth=1, label=f"chance, {chance:.2f}")
@@ -83,15 +97,18 @@ def plot_scores_by(
         chance: drawn as a dashed line.
     """
     figure, ax = plt.subplots(figsize=(4.8, 3.2))
-    for (name, of_sizes), marker in zip(scores.items(), "osD^v", strict=False):
+    curves = []
+    for of_sizes, marker in zip(scores.values(), cycle("osD^v"), strict=False):
         means = [np.mean(seeds) for seeds in of_sizes]
         deviations = [np.std(seeds, ddof=min(1, len(seeds) - 1)) for seeds in of_sizes]
-        ax.errorbar(sizes, means, deviations, marker=marker, capsize=3, label=name)
+        curves.append(ax.errorbar(sizes, means, deviations, marker=marker, capsize=3))
+    names = [_literal(name) for name in scores]
     if chance is not None:
-        ax.axhline(chance, color="black", linestyle="--", linewidth=1, label=f"chance, {chance:.2f}")
+        curves.append(ax.axhline(chance, color="black", linestyle="--", linewidth=1))
+        names.append(f"chance, {chance:.2f}")
     ax.set(xscale="log", xlabel=label, ylabel="test accuracy", ylim=(0, 1), xticks=sizes, xticklabels=sizes)
     ax.minorticks_off()
-    ax.legend()
+    ax.legend(curves, names)  # given both, it shows names that begin with an underscore, too
     return figure
 
 
@@ -99,10 +116,18 @@ def plot_pictures(pictures: Sequence, titles: Sequence[str] = (), *, columns: in
     """Pictures in rows, with their titles above them.
 
     Args:
-        pictures: PIL pictures or arrays of shape (height, width, 3), all drawn at one size.
+        pictures: PIL pictures or arrays of shape (height, width, 3), or (height, width) in grey; all drawn at one size.
+            Numbers are from 0 to 255, or fractions from 0 to 1.
         titles: one each, or none.
         columns: pictures in a row.
+
+    Raises:
+        ValueError: no pictures, or not one title each.
     """
+    if not len(pictures) or len(titles) not in (0, len(pictures)):
+        raise ValueError(
+            f"{len(pictures)} pictures and {len(titles)} titles: give pictures, and one title each or none."
+        )
     rows = -(-len(pictures) // columns)
     height = 1.05 if titles else 0.9
     size = (0.9 * columns, height * rows)
@@ -110,7 +135,9 @@ def plot_pictures(pictures: Sequence, titles: Sequence[str] = (), *, columns: in
     for ax in axes.flat:
         ax.axis("off")
     for i, (ax, picture) in enumerate(zip(axes.flat, pictures, strict=False)):
-        ax.imshow(picture)
+        numbers = np.asarray(picture).dtype
+        white = (65535 if numbers == np.uint16 else 255) if numbers.kind in "iu" else 1
+        ax.imshow(picture, cmap="gray", vmin=0, vmax=white)
         if titles:
-            ax.set_title(titles[i], fontsize=7, pad=2)
+            ax.set_title(_literal(titles[i]), fontsize=7, pad=2)
     return figure
