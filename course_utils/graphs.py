@@ -1,13 +1,13 @@
 """Steps as CUDA graphs: a GPU that computes a small model's step waits for Python most of the time, a graph never does.
 
-A graph is a list of kernels that was recorded once, of one shape, on memory that stays where it is. So texts are padded
-to one of a few lengths, each with a graph of its own, and copied to where that graph reads its batch.
+A graph is a list of kernels, recorded once, for one shape and on memory that stays where it is. So texts are padded to
+one of a few lengths, each with a graph of its own, and copied to where that graph reads its batch.
 """
 
 import random
-import warnings
 from collections.abc import Callable, Mapping
 from contextlib import contextmanager
+from warnings import catch_warnings
 
 import numpy as np
 import torch
@@ -18,7 +18,7 @@ from course_utils.batches import IGNORED
 from course_utils.steps import Step
 
 LENGTHS = (16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)  # in tokens
-PADDED = ("input_ids", "attention_mask", "token_type_ids")
+COLUMNS = {"input_ids", "attention_mask", "token_type_ids"}  # that can be padded
 
 
 class Steps:
@@ -27,96 +27,76 @@ class Steps:
     Args:
         step: what is recorded.
         size: examples in a batch; a smaller one, the last, is not worth a graph.
-        longest: tokens of the longest text, if that is known: its graph comes first, and the others find room in it.
+        longest: tokens of the longest text, if known: its graph comes first, and the others find room where it was.
     """
 
-    def __init__(self, step: Step, size: int | None, longest: int | None = None):
+    def __init__(self, step: Step, size: int | None, longest: int = 0):
         self.step, self.size, self.longest = step, size, longest
-        self.device = step.accelerator.device
-        self.graphs, self.pool = {}, None
         self.usable = step.on_cuda and step.accelerator.num_processes == 1
-        self.told = set()
+        self.pool = torch.cuda.graph_pool_handle() if self.usable else None
+        self.graphs, self.said = {}, set()
 
     def __call__(self, inputs, labels: torch.Tensor, seed: int) -> torch.Tensor:
-        """As `Step`, from random numbers that `seed` alone decides."""
-        replay = self._graph(inputs, labels) if self.usable and len(labels) == self.size else None
-        set_seeds(seed, self.device)
+        """As `Step`, with random numbers that `seed` alone decides."""
+        replay = reason = None
+        if self.usable and isinstance(inputs, Mapping) and len(labels) == self.size:
+            try:
+                replay = self._graph(inputs, labels)
+            except Exception as error:
+                first = error.__context__ or error  # that a recording is broken matters less than what broke it
+                out_of_memory = any(isinstance(e, torch.OutOfMemoryError) for e in (error, first))
+                reason = "the GPU has no room for them" if out_of_memory else f"{first}".strip().split("\n")[0]
+        if reason:  # outside of the except clause, whose traceback would keep the failed step's tensors alive
+            self.usable = False
+            self.graphs.clear()
+            self.step.optimizer.zero_grad()
+            torch.cuda.empty_cache()
+            self._say(reason)
+        set_seeds(seed, self.step.accelerator.device)
         return replay() if replay else self.step(inputs, labels)
 
-    def _graph(self, inputs, labels: torch.Tensor) -> Callable[[], torch.Tensor] | None:
-        if not isinstance(inputs, Mapping) or "input_ids" not in inputs:
-            return None
-        if reason := self._obstacle(inputs):
-            return self._tell(reason)
-        tokens = inputs["input_ids"].shape[1]
-        lengths = [length for length in self._lengths() if length >= tokens]
-        if not lengths:
-            return self._tell(f"a text of {tokens} tokens is longer than the longest graph")
-        try:
-            if not self.graphs and self.longest:
-                self._recorded(inputs, labels, next((n for n in lengths if n >= self.longest), lengths[-1]))
-            return self._recorded(inputs, labels, lengths[0])
-        except Exception as error:
-            first = error.__context__ or error  # that a recording is broken matters less than what broke it
-            out_of_memory = any(isinstance(e, torch.OutOfMemoryError) for e in (error, first))
-            reason = "the GPU has no room for them" if out_of_memory else f"{type(first).__name__}: {first}"
-        # Outside of the except clause, whose traceback would keep the failed step's tensors alive.
-        self.usable = False
-        self.graphs.clear()
-        self.step.optimizer.zero_grad()
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
-        return self._tell(reason.strip().split("\n")[0])
-
-    def _obstacle(self, inputs: Mapping) -> str | None:
-        if self.step.piece:
-            return "batches are taken in pieces"
+    def _graph(self, inputs: Mapping, labels: torch.Tensor) -> Callable[[], torch.Tensor] | None:
+        """The graph of this batch, which lies where it reads; RuntimeError says why there cannot be one."""
         if not getattr(self.step.loss, "__module__", "").startswith(("torch.nn.", "course_utils.")):
-            return "the loss is a function of your own, which Python has to call each time"
-        if "attention_mask" not in inputs:
-            return "without an attention_mask, padding would count"
-        if others := inputs.keys() - set(PADDED):
-            return f"the batches hold {', '.join(sorted(others))}"
-        return None
+            raise RuntimeError("the loss is a function of your own, which Python has to call each time")
+        if "attention_mask" not in inputs or not inputs.keys() <= COLUMNS:
+            raise RuntimeError("they need input_ids and attention_mask, and nothing else that could not be padded")
+        tokens = inputs["input_ids"].shape[1]
+        if (length := self._length(tokens)) > LENGTHS[-1]:
+            return self._say(f"a batch is {tokens} tokens long")
+        if not self.graphs and tokens < self.longest <= LENGTHS[-1]:
+            self._recorded(inputs, labels, self._length(self.longest))
+        return self._recorded(inputs, labels, length)
 
-    def _lengths(self) -> list[int]:
-        """Those that the model reads."""
+    def _length(self, tokens: int) -> int:
         most = getattr(getattr(self.step.model, "config", None), "max_position_embeddings", None) or LENGTHS[-1]
-        return sorted({min(length, most) for length in LENGTHS})
+        return next((length for length in LENGTHS if tokens <= length <= most), tokens)
 
-    def _tell(self, reason: str) -> None:
-        if reason not in self.told:
-            self.told.add(reason)
-            print(f"Without CUDA graphs, so slower where the model is small: {reason}.")
+    def _say(self, reason: str) -> None:
+        if reason not in self.said:
+            self.said.add(reason)
+            print(f"Without CUDA graphs, which would be faster if the model is small: {reason}.")
 
     def _recorded(self, inputs: Mapping, labels: torch.Tensor, length: int) -> Callable[[], torch.Tensor]:
-        """The graph for this batch, padded to a length and put where the graph reads it."""
-        missing = length - inputs["input_ids"].shape[1]
+        missing = (0, length - inputs["input_ids"].shape[1])
         pad_token = getattr(getattr(self.step.model, "config", None), "pad_token_id", None) or 0
-        batch = {k: F.pad(v, (0, missing), value=pad_token * (k == "input_ids")) for k, v in inputs.items()}
-        of_tokens = labels.shape[1:] == inputs["input_ids"].shape[1:]
-        batch["labels"] = F.pad(labels, (0, missing), value=IGNORED) if of_tokens else labels
-        key = tuple((name, value.shape, value.dtype) for name, value in batch.items())
+        batch = {k: F.pad(v, missing, value=pad_token * (k == "input_ids")) for k, v in inputs.items()}
+        of_tokens = labels.shape == inputs["input_ids"].shape and not labels.is_floating_point()
+        batch["labels"] = F.pad(labels, missing, value=IGNORED) if of_tokens else labels
+        rates = torch.tensor([group["lr"] for group in self.step.optimizer.param_groups])
+        key = tuple((value.shape, value.dtype) for value in batch.values())
         if key not in self.graphs:
             if any(m._forward_hooks or m._forward_pre_hooks or m._backward_hooks for m in self.step.model.modules()):
                 raise RuntimeError("the model has hooks, which Python has to call each time")
-            fixed = {name: value.clone() for name, value in batch.items()}
-            arguments = {name: value for name, value in fixed.items() if name != "labels"}
-            rates = torch.zeros(len(self.step.optimizer.param_groups), device=self.device)
-            self.pool = self.pool or new_pool()
-            with _nothing_learned(self.step), _learning_rates(self.step.optimizer, rates):
-                replay = capture(lambda: self.step(arguments, fixed["labels"]), self.pool, self.step.model)
-            self.graphs[key] = fixed, rates, replay
-        fixed, rates, replay = self.graphs[key]
-        for name, value in batch.items():
-            fixed[name].copy_(value, non_blocking=True)
-        now = torch.tensor([group["lr"] for group in self.step.optimizer.param_groups])
-        rates.copy_(now, non_blocking=True)
+            place = {name: value.clone() for name, value in (batch | {"rates": rates.to(labels.device)}).items()}
+            arguments = {name: place[name] for name in inputs}
+            with _rehearsal(self.step, place["rates"]):
+                replay = capture(lambda: self.step(arguments, place["labels"]), self.pool, self.step.model)
+            self.graphs[key] = place, replay
+        place, replay = self.graphs[key]
+        for name, value in (batch | {"rates": rates}).items():
+            place[name].copy_(value, non_blocking=True)
         return lambda: replay().clone()
-
-
-def new_pool():
-    return torch.cuda.graph_pool_handle()
 
 
 def capture(function: Callable[[], torch.Tensor], pool, model: nn.Module) -> Callable[[], torch.Tensor]:
@@ -125,100 +105,66 @@ def capture(function: Callable[[], torch.Tensor], pool, model: nn.Module) -> Cal
     Raises:
         RuntimeError: it asks the GPU for a number, or does what only Python can do again.
     """
-    current, stream = torch.cuda.current_stream(), torch.cuda.Stream()
+    current, stream, graph = torch.cuda.current_stream(), torch.cuda.Stream(), torch.cuda.CUDAGraph()
+    before, mode = _in_python(model), torch.cuda.get_sync_debug_mode()
     stream.wait_stream(current)
     try:
-        with torch.cuda.stream(stream):
-            before = _in_python(model)
+        with torch.cuda.stream(stream), catch_warnings(action="ignore"):
             function()  # once for real: libraries and optimizer make what they need at their first call
             if _in_python(model) != before:
-                raise RuntimeError("the model counts, or draws random numbers, in Python")
+                raise RuntimeError("the model counts or draws random numbers in Python")
             stream.synchronize()
             torch.cuda.empty_cache()
-            graph, result = _record(function, pool)
-    finally:
-        current.wait_stream(stream)
-
-    def replay() -> torch.Tensor:
-        graph.replay()
-        return result
-
-    return replay
-
-
-def _record(function: Callable[[], torch.Tensor], pool) -> tuple[torch.cuda.CUDAGraph, torch.Tensor]:
-    graph = torch.cuda.CUDAGraph()
-    try:
-        with _no_waiting():
-            graph.capture_begin(pool=pool, capture_error_mode="thread_local")  # others may go on pinning memory
+            torch.cuda.set_sync_debug_mode("error")  # what asks for a number raises before it spoils the recording
+            graph.capture_begin(pool=pool, capture_error_mode="thread_local")  # other threads may go on pinning memory
             try:
-                return graph, function()
+                result = function()
             finally:
                 graph.capture_end()
-    except BaseException:
+    except Exception:
         _broken.append(graph)  # PyTorch's allocator may go on asking it
         # A generator that took part in a broken recording may refuse to draw: a fresh one in its place.
         generator = torch.cuda.default_generators[torch.cuda.current_device()]
         generator.graphsafe_set_state(torch.Generator(generator.device).graphsafe_get_state())
         raise
+    finally:
+        torch.cuda.set_sync_debug_mode(mode)
+        current.wait_stream(stream)
+    return lambda: graph.replay() or result
 
 
 _broken: list = []
 
 
-@contextmanager
-def _no_waiting():
-    """What asks the GPU for a number raises, before it spoils the recording."""
-    before = torch.cuda.get_sync_debug_mode()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that not every such question is noticed
-        torch.cuda.set_sync_debug_mode("error")
-    try:
-        yield
-    finally:
-        torch.cuda.set_sync_debug_mode(before)
-
-
 def _in_python(model: nn.Module) -> list:
     """What a replay would not do again: random numbers drawn by the CPU, numbers that modules keep."""
-    drawn = [torch.get_rng_state().tolist(), random.getstate(), np.random.get_state()[1].tolist()]
-    plain = (bool, int, float, str)
-    kept = [[item for item in vars(m).items() if isinstance(item[1], plain)] for m in model.modules()]
-    return [*drawn, kept]
+    kept = [[item for item in vars(m).items() if isinstance(item[1], bool | int | float)] for m in model.modules()]
+    return [torch.get_rng_state().tolist(), random.getstate(), np.random.get_state()[1].tolist(), kept]
 
 
 @contextmanager
-def _nothing_learned(step: Step):
-    """Steps inside change nothing: their loss is NaN, so the weights stay, and all else is put back."""
-    sound, scaler = step.sound.clone(), step.accelerator.scaler
-    buffers = [(buffer, buffer.clone()) for buffer in step.model.buffers()]
+def _rehearsal(step: Step, rates: torch.Tensor):
+    """Steps inside read their learning rates from a tensor; they change nothing, for their loss is NaN."""
+    groups, scaler = step.optimizer.param_groups, step.accelerator.scaler
+    tensors = [(tensor, tensor.clone()) for tensor in (step.sound, *step.model.buffers())]
+    options = [{"lr": group["lr"], "capturable": group["capturable"]} for group in groups]
     scaling = scaler.state_dict() if scaler else None
-    step.sound.fill_(float("nan"))
     step.recording = True
+    step.sound.fill_(float("nan"))
     try:
+        for group, rate in zip(groups, rates, strict=True):
+            group.update(lr=rate, capturable=True)
         yield
     finally:
         step.recording = False
-        step.sound.copy_(sound)
-        for buffer, before in buffers:
-            buffer.copy_(before)
+        for tensor, before in tensors:
+            tensor.copy_(before)
+        for group, before in zip(groups, options, strict=True):
+            group.update(before)
         if scaler:
-            scaler.scale(sound)  # makes its tensors, if nothing did
+            scaler.scale(step.sound)  # makes its tensors, if nothing did
             scaler.update(scaling["scale"])  # forgets a step that broke off
             scaler.load_state_dict(scaling)
-
-
-@contextmanager
-def _learning_rates(optimizer: torch.optim.Optimizer, rates: torch.Tensor):
-    """The optimizer reads its rates from a tensor, where a schedule can change them between replays."""
-    before = [(group["lr"], group["capturable"]) for group in optimizer.param_groups]
-    try:
-        for group, rate in zip(optimizer.param_groups, rates.unbind(), strict=True):
-            group["lr"], group["capturable"] = rate, True
-        yield
-    finally:
-        for group, (lr, capturable) in zip(optimizer.param_groups, before, strict=True):
-            group["lr"], group["capturable"] = lr, capturable
 
 
 def set_seeds(seed: int, device: torch.device) -> None:

@@ -1,6 +1,6 @@
 """A trained model at work (chapters 4, 5 and 7): its logits, its metrics, and what it hands to its head."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,7 +40,7 @@ def evaluate(
     Args:
         model: as for `fit`; it is put on the best device, and back into the mode that it was in.
         data: as for `fit`.
-        batch_size: examples at a time; None: 64 or, of texts on a GPU, what makes 16,384 tokens.
+        batch_size: examples at a time; None: 64 or, of short texts on a GPU, 16,384 tokens.
         precision: as for `fit`.
 
     Returns:
@@ -94,9 +94,11 @@ def run_through(
         order = list(range(len(data)))
         if lengths:  # on a GPU the longest first: what follows finds room where they were
             order.sort(key=lengths.__getitem__, reverse=on_cuda)
-        by_tokens = lengths and on_cuda and batch_size is None
-        slices = _slices([lengths[i] if by_tokens else 1 for i in order], TOKENS if by_tokens else batch_size or 64)
-        batches = [order[batch] for batch in slices]
+        batches, start = [], 0
+        while start < len(order):
+            of_tokens = max(64, TOKENS // max(lengths[order[start]], 1)) if lengths and on_cuda else 64
+            batches.append(order[start : start + (batch_size or of_tokens)])
+            start += len(batches[-1])
         data = DataLoader(data, batch_sampler=batches, collate_fn=collate_for(model), pin_memory=on_cuda)
     amp = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(precision)
     was_training = model.training
@@ -124,18 +126,6 @@ def run_through(
     return outputs[back], labels[back]
 
 
-def _slices(lengths: list[int], most: int) -> Iterator[slice]:
-    """Stretches that, padded to their longest, are of at most so many tokens; of one text at least."""
-    start = longest = 0
-    for i, length in enumerate(lengths):
-        longest = max(longest, length)
-        if (i + 1 - start) * longest > most and i > start:
-            yield slice(start, i)
-            start, longest = i, length
-    if lengths:
-        yield slice(start, len(lengths))
-
-
 def _in_pieces(run: Callable[[Any], torch.Tensor], inputs, size: int) -> torch.Tensor:
     """``run(inputs)``, by halves where the GPU's memory demands it."""
     try:
@@ -143,9 +133,8 @@ def _in_pieces(run: Callable[[Any], torch.Tensor], inputs, size: int) -> torch.T
     except torch.OutOfMemoryError:
         if size == 1:
             raise
-    half = size // 2
-    first, second = (take(inputs, piece) for piece in (slice(0, half), slice(half, size)))
-    return torch.cat([_in_pieces(run, first, half), _in_pieces(run, second, size - half)])
+    halves = slice(0, size // 2), slice(size // 2, size)
+    return torch.cat([_in_pieces(run, take(inputs, half), half.stop - half.start) for half in halves])
 
 
 def embed(model: nn.Module, data, *, batch_size: int | None = None, precision: str | None = None) -> TensorDataset:

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 os.environ.setdefault("COURSE_SOURCE", "bundled")
 LEFT_OUT = pytest.StashKey[int]()
@@ -15,6 +16,8 @@ def pytest_collection_modifyitems(config, items):
     """Tests of the real data run wherever COURSE_MIRROR names a copy of it; elsewhere they are not part of the run."""
     if sys.platform != "linux":
         items[:] = [item for item in items if not item.get_closest_marker("linux")]
+    if not torch.cuda.is_available():
+        items[:] = [item for item in items if not item.get_closest_marker("cuda")]
     if not os.environ.get("COURSE_MIRROR"):
         real = [item for item in items if item.get_closest_marker("real")]
         items[:] = [item for item in items if item not in real]

@@ -132,8 +132,8 @@ def fake_accelerator():
             (torch.autocast, "__init__", on_the_cpu),
             (torch.cuda, "get_device_name", lambda device=None: "an accelerator that is not there"),
             (torch.cuda, "is_bf16_supported", lambda including_emulation=True: True),
-            (graphs, "new_pool", object),
             (graphs, "capture", called_instead),
+            (torch.cuda, "graph_pool_handle", object),
             (torch.cuda, "manual_seed", lambda seed: None),
             (torch.cuda, "manual_seed_all", lambda seed: None),
         ):
