@@ -14,6 +14,8 @@ from torch.utils.data import DataLoader, Dataset, Sampler, default_collate
 from course_utils import runtime
 
 IGNORED = -100  # the label of a position that does not count, in PyTorch and transformers
+LENGTHS = (16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)  # in tokens, of texts on a GPU
+CAN_BE_PADDED = {"input_ids", "attention_mask", "token_type_ids"}
 
 
 class _Batches(Sampler):
@@ -152,6 +154,26 @@ def unpack(batch, device: torch.device | None = None):
         if inputs.ndim == 4:
             inputs = inputs.contiguous(memory_format=torch.channels_last)
     return inputs, labels
+
+
+def to_few_lengths(inputs, model: nn.Module, at_least: int = 0):
+    """Texts padded to one of LENGTHS; all else as it is.
+
+    CUDA's libraries plan anew for each shape that they meet, 0.1 s and more, and a graph is of one shape.
+    """
+    if not (isinstance(inputs, Mapping) and {"input_ids", "attention_mask"} <= inputs.keys() <= CAN_BE_PADDED):
+        return inputs
+    config = getattr(model, "config", None)
+    tokens = inputs["input_ids"].shape[1]
+    length = length_for(max(tokens, at_least), getattr(config, "max_position_embeddings", None))
+    pad_token = getattr(config, "pad_token_id", None) or 0
+    values = {"input_ids": pad_token}
+    return {k: nn.functional.pad(v, (0, length - tokens), value=values.get(k, 0)) for k, v in inputs.items()}
+
+
+def length_for(tokens: int, most: int | None = None) -> int:
+    """The next of LENGTHS, if there is one that a model reads."""
+    return next((length for length in LENGTHS if tokens <= length <= (most or LENGTHS[-1])), tokens)
 
 
 def take(inputs, piece: slice):

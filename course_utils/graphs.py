@@ -6,7 +6,7 @@ one of a few lengths, each with a graph of its own, and copied to where that gra
 
 import random
 from collections.abc import Callable, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from warnings import catch_warnings
 
 import numpy as np
@@ -14,11 +14,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from course_utils.batches import IGNORED
+from course_utils.batches import CAN_BE_PADDED, IGNORED, LENGTHS, to_few_lengths
 from course_utils.steps import Step
-
-LENGTHS = (16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)  # in tokens
-COLUMNS = {"input_ids", "attention_mask", "token_type_ids"}  # that can be padded
 
 
 class Steps:
@@ -38,6 +35,8 @@ class Steps:
 
     def __call__(self, inputs, labels: torch.Tensor, seed: int) -> torch.Tensor:
         """As `Step`, with random numbers that `seed` alone decides."""
+        if self.step.on_cuda:
+            inputs, labels = self._padded(inputs, labels)
         replay = reason = None
         if self.usable and isinstance(inputs, Mapping) and len(labels) == self.size:
             try:
@@ -45,7 +44,7 @@ class Steps:
             except Exception as error:
                 first = error.__context__ or error  # that a recording is broken matters less than what broke it
                 out_of_memory = any(isinstance(e, torch.OutOfMemoryError) for e in (error, first))
-                reason = "the GPU has no room for them" if out_of_memory else f"{first}".strip().split("\n")[0]
+                reason = "the GPU has no room for them" if out_of_memory else _in_words(first)
         if reason:  # outside of the except clause, whose traceback would keep the failed step's tensors alive
             self.usable = False
             self.graphs.clear()
@@ -59,30 +58,32 @@ class Steps:
         """The graph of this batch, which lies where it reads; RuntimeError says why there cannot be one."""
         if not getattr(self.step.loss, "__module__", "").startswith(("torch.nn.", "course_utils.")):
             raise RuntimeError("the loss is a function of your own, which Python has to call each time")
-        if "attention_mask" not in inputs or not inputs.keys() <= COLUMNS:
+        if not {"input_ids", "attention_mask"} <= inputs.keys() <= CAN_BE_PADDED:
             raise RuntimeError("they need input_ids and attention_mask, and nothing else that could not be padded")
-        tokens = inputs["input_ids"].shape[1]
-        if (length := self._length(tokens)) > LENGTHS[-1]:
+        if (tokens := inputs["input_ids"].shape[1]) > LENGTHS[-1]:
             return self._say(f"a batch is {tokens} tokens long")
         if not self.graphs and tokens < self.longest <= LENGTHS[-1]:
-            self._recorded(inputs, labels, self._length(self.longest))
-        return self._recorded(inputs, labels, length)
+            self._recorded(*self._padded(inputs, labels, self.longest))
+        return self._recorded(inputs, labels)
 
-    def _length(self, tokens: int) -> int:
-        most = getattr(getattr(self.step.model, "config", None), "max_position_embeddings", None) or LENGTHS[-1]
-        return next((length for length in LENGTHS if tokens <= length <= most), tokens)
+    def _padded(self, inputs, labels: torch.Tensor, at_least: int = 0):
+        """The batch at one of a few lengths, unless its labels would not fit it then."""
+        padded = to_few_lengths(inputs, self.step.model, at_least)
+        if padded is inputs or labels.ndim < 2:
+            return padded, labels
+        tokens, length = inputs["input_ids"].shape[1], padded["input_ids"].shape[1]
+        of_tokens = labels.shape[1] == tokens
+        if of_tokens == labels.is_floating_point():
+            return inputs, labels
+        return padded, F.pad(labels, (0, length - tokens), value=IGNORED) if of_tokens else labels
 
     def _say(self, reason: str) -> None:
         if reason not in self.said:
             self.said.add(reason)
             print(f"Without CUDA graphs, which would be faster if the model is small: {reason}.")
 
-    def _recorded(self, inputs: Mapping, labels: torch.Tensor, length: int) -> Callable[[], torch.Tensor]:
-        missing = (0, length - inputs["input_ids"].shape[1])
-        pad_token = getattr(getattr(self.step.model, "config", None), "pad_token_id", None) or 0
-        batch = {k: F.pad(v, missing, value=pad_token * (k == "input_ids")) for k, v in inputs.items()}
-        of_tokens = labels.shape == inputs["input_ids"].shape and not labels.is_floating_point()
-        batch["labels"] = F.pad(labels, missing, value=IGNORED) if of_tokens else labels
+    def _recorded(self, inputs: Mapping, labels: torch.Tensor) -> Callable[[], torch.Tensor]:
+        batch = {**inputs, "labels": labels}
         rates = torch.tensor([group["lr"] for group in self.step.optimizer.param_groups])
         key = tuple((value.shape, value.dtype) for value in batch.values())
         if key not in self.graphs:
@@ -122,10 +123,7 @@ def capture(function: Callable[[], torch.Tensor], pool, model: nn.Module) -> Cal
             finally:
                 graph.capture_end()
     except Exception:
-        _broken.append(graph)  # PyTorch's allocator may go on asking it
-        # A generator that took part in a broken recording may refuse to draw: a fresh one in its place.
-        generator = torch.cuda.default_generators[torch.cuda.current_device()]
-        generator.graphsafe_set_state(torch.Generator(generator.device).graphsafe_get_state())
+        _mend(graph, pool)
         raise
     finally:
         torch.cuda.set_sync_debug_mode(mode)
@@ -133,7 +131,27 @@ def capture(function: Callable[[], torch.Tensor], pool, model: nn.Module) -> Cal
     return lambda: graph.replay() or result
 
 
+def _mend(graph: torch.cuda.CUDAGraph, pool) -> None:
+    """Let PyTorch forget a recording that may have been broken off."""
+    device = torch.cuda.current_device()
+    # A generator that took part in it may refuse to draw: a fresh one in its place.
+    generator = torch.cuda.default_generators[device]
+    generator.graphsafe_set_state(torch.Generator(generator.device).graphsafe_get_state())
+    # An older allocator takes it for one that goes on, and would free no memory again (pytorch/pytorch#180395).
+    with suppress(Exception):  # private names; and it raises where there is nothing to mend
+        torch._C._cuda_endAllocateToPool(device, pool)
+        _broken.append(graph)  # whom an allocator may go on asking
+        torch._C._cuda_releasePool(device, pool)
+
+
 _broken: list = []
+
+
+def _in_words(error: BaseException) -> str:
+    text = f"{error}".strip().split("\n")[0]
+    if "synchronizing CUDA operation" in text or "stream is capturing" in text:
+        return "the model asks the GPU for a number, or waits for it, within a step"
+    return text.rstrip(".")
 
 
 def _in_python(model: nn.Module) -> list:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -11,7 +12,17 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 from course_utils import runtime
-from course_utils.batches import IGNORED, collate_for, forward, lengths_of, logits_of, take, unpack
+from course_utils.batches import (
+    IGNORED,
+    collate_for,
+    forward,
+    length_for,
+    lengths_of,
+    logits_of,
+    take,
+    to_few_lengths,
+    unpack,
+)
 from course_utils.options import check_options
 from course_utils.transfer import find_head
 
@@ -96,7 +107,7 @@ def run_through(
             order.sort(key=lengths.__getitem__, reverse=on_cuda)
         batches, start = [], 0
         while start < len(order):
-            of_tokens = max(64, TOKENS // max(lengths[order[start]], 1)) if lengths and on_cuda else 64
+            of_tokens = max(64, TOKENS // length_for(lengths[order[start]])) if lengths and on_cuda else 64
             batches.append(order[start : start + (batch_size or of_tokens)])
             start += len(batches[-1])
         data = DataLoader(data, batch_sampler=batches, collate_fn=collate_for(model), pin_memory=on_cuda)
@@ -108,7 +119,8 @@ def run_through(
         for batch in data:
             inputs, batch_labels = unpack(send_to_device(batch, device, non_blocking=on_cuda))
             with torch.autocast(device.type, dtype=amp, enabled=amp is not None):
-                outputs.append(_in_pieces(lambda some: read(forward(model, some)).float(), inputs, len(batch_labels)))
+                run = partial(_read, read, model, on_cuda)
+                outputs.append(_in_pieces(run, inputs, len(batch_labels)))
             labels.append(batch_labels)
             held += outputs[-1].nbytes
             if held > HELD:
@@ -124,6 +136,14 @@ def run_through(
         return outputs, labels
     back = torch.tensor(order).argsort()
     return outputs[back], labels[back]
+
+
+def _read(read: Callable[[Any], torch.Tensor], model: nn.Module, on_cuda: bool, inputs) -> torch.Tensor:
+    padded = to_few_lengths(inputs, model) if on_cuda else inputs
+    outputs = read(forward(model, padded)).float()
+    if padded is inputs or outputs.ndim < 3 or outputs.shape[1] != padded["input_ids"].shape[1]:
+        return outputs
+    return outputs[:, : inputs["input_ids"].shape[1]]  # one for each token, without those of the padding
 
 
 def _in_pieces(run: Callable[[Any], torch.Tensor], inputs, size: int) -> torch.Tensor:

@@ -4,6 +4,7 @@ Without a GPU, calling the function stands in for recording and replaying it; wh
 """
 
 import random
+from contextlib import nullcontext
 
 import pytest
 import torch
@@ -11,9 +12,12 @@ from fake_accelerator import called_instead, fake_accelerator
 from test_training import OPTIONS, Texts, changed, tiny_bert, weights_of
 from torch import nn
 from torch.nn import functional as F
+from torch.utils.data import DataLoader
+from transformers import BertConfig, BertForTokenClassification
 
-from course_utils import graphs, inference
-from course_utils.inference import predict
+from course_utils import batches, graphs, inference
+from course_utils.batches import collate_for
+from course_utils.inference import embed, evaluate, predict
 from course_utils.training import fit
 
 pytestmark = pytest.mark.filterwarnings("ignore:'pin_memory' argument is set")
@@ -35,10 +39,10 @@ def recorded(monkeypatch):
     """The shapes that were recorded, in order; to record must change nothing."""
     shapes, inner = [], graphs.Steps._recorded
 
-    def listening(self, inputs, labels, length):
+    def listening(self, inputs, labels):
         known, before = len(self.graphs), weights_of(self.step.model)
-        replay = inner(self, inputs, labels, length)
-        shapes.extend([(len(labels), length)] * (len(self.graphs) - known))
+        replay = inner(self, inputs, labels)
+        shapes.extend([tuple(inputs["input_ids"].shape)] * (len(self.graphs) - known))
         assert changed(self.step.model, before) == set()
         return replay
 
@@ -90,7 +94,8 @@ def test_one_graph_a_length_the_longest_first_and_none_for_a_smaller_last_batch(
 
 
 def test_a_text_longer_than_the_longest_graph_goes_without_and_the_others_with(gpu, recorded, monkeypatch, capsys):
-    monkeypatch.setattr(graphs, "LENGTHS", (8, 16))
+    for module in (graphs, batches):
+        monkeypatch.setattr(module, "LENGTHS", (8, 16))
     history = fit(tiny_bert(), Texts(), **OPTIONS | {"epochs": 8})
     assert {length for _, length in recorded} <= {8, 16} and recorded
     assert history["loss"][-1] < 0.8 * history["loss"][0]
@@ -200,6 +205,49 @@ def test_short_texts_are_predicted_many_at_a_time_or_by_halves_where_memory_dema
     assert sizes == [12] * 8  # all 96 at once, but for the memory
 
 
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda model, data: fit(model, data, **FP32 | {"epochs": 1}, loss=my_loss),
+        evaluate,
+        predict,
+        lambda model, data: predict(model, data, batch_size=7),
+        lambda model, data: predict(model, DataLoader(data, 7, collate_fn=collate_for(model))),
+        embed,
+    ],
+)
+def test_whichever_way_is_taken_a_gpu_meets_few_shapes(gpu, monkeypatch, use):
+    """Its libraries plan anew for each one, which takes longer than many a step."""
+    model, seen = tiny_bert(), set()
+    forward = model.forward
+    monkeypatch.setattr(
+        model, "forward", lambda **inputs: (seen.add(inputs["input_ids"].shape[1]), forward(**inputs))[1]
+    )
+    use(model, Texts())
+    assert seen and seen <= {16, 24}
+
+
+def tagger():
+    torch.manual_seed(0)
+    small = {"vocab_size": 40, "hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+    none = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+    return BertForTokenClassification(BertConfig(**small, **none, intermediate_size=32))
+
+
+def test_padding_counts_neither_among_the_labels_of_tokens_nor_in_what_comes_back(monkeypatch):
+    """On a GPU as on the CPU, where batches are no longer than their longest text."""
+    data = Columns(lambda row: row.update(labels=[token % 2 for token in row["input_ids"]]))
+    monkeypatch.setenv("COURSE_DEVICE", "cpu")
+    by_cpu, by_gpu = tagger(), tagger()
+    losses, some = fit(by_cpu, data, **FP32).losses, data.rows[:1]
+    logits = predict(by_cpu, some, precision="fp32")
+    monkeypatch.delenv("COURSE_DEVICE")
+    with nullcontext() if torch.cuda.is_available() else fake_accelerator():
+        torch.testing.assert_close(fit(by_gpu, data, **FP32).losses, losses, rtol=0, atol=1e-4)
+        torch.testing.assert_close(predict(by_gpu, some, precision="fp32"), logits, rtol=0, atol=1e-3)
+    assert logits.shape[1] == len(some[0]["input_ids"])
+
+
 @pytest.mark.cuda
 @pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
 def test_a_replay_is_the_step_that_was_recorded(recorded, monkeypatch, precision):
@@ -216,8 +264,8 @@ def test_a_replay_is_the_step_that_was_recorded(recorded, monkeypatch, precision
 @pytest.mark.parametrize(
     ("calls", "reason"),
     [
-        (lambda logits: logits if logits.sum().item() < 1e9 else -logits, "synchronizing CUDA operation"),
-        (lambda logits: torch.cuda.synchronize() or logits, ""),
+        (lambda logits: logits if logits.sum().item() < 1e9 else -logits, "asks the GPU for a number, or waits"),
+        (lambda logits: torch.cuda.synchronize() or logits, "asks the GPU for a number, or waits"),
         (lambda logits: logits * (1 + 0 * random.random()), "draws random numbers"),
     ],
 )
