@@ -147,7 +147,7 @@ def choose(what: str, public: Callable, bundled: Callable, *, stand_in: str, gen
         except Unavailable as error:
             if source() == "hub":
                 raise type(error)(f"COURSE_SOURCE=hub, but {error}") from error
-            reason = str(error)
+            reason = " ".join(str(error).split())  # one line, whatever it was
         else:
             _chosen[what] = ("hub" if genuine is None or genuine() else "mirror", what, "")
             return given

@@ -2,6 +2,9 @@
 
 import hashlib
 import shutil
+import signal
+import threading
+import time
 import zipfile
 from pathlib import Path
 
@@ -69,6 +72,20 @@ def test_a_hub_that_answers_and_then_fails_is_one_that_does_not_give(monkeypatch
     assert "(its files did not come whole)" in capsys.readouterr().out
 
 
+def test_ctrl_c_ends_a_download_from_the_hub(monkeypatch, hub):
+    ends = threading.Event()
+    monkeypatch.setenv("COURSE_SOURCE", "auto")
+    monkeypatch.setattr(checkpoints, "snapshot_download", lambda *a, **b: ends.wait(60))
+    pressed = threading.Timer(0.3, signal.raise_signal, [signal.SIGINT])
+    pressed.start()
+    start = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        checkpoint("bert-base-uncased")
+        time.sleep(60)
+    assert time.monotonic() - start < 2.3
+    ends.set()
+
+
 def test_an_offline_hub_is_named_as_what_it_is(monkeypatch, hub, capsys):
     monkeypatch.setenv("COURSE_SOURCE", "auto")
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
@@ -78,7 +95,6 @@ def test_an_offline_hub_is_named_as_what_it_is(monkeypatch, hub, capsys):
 
 def test_the_probe_is_bounded(monkeypatch):
     import socket
-    import threading
 
     silent = socket.create_server(("127.0.0.1", 0))  # accepts connections and never answers
     monkeypatch.setattr(network, "PROBE_SECONDS", 0.2)

@@ -124,6 +124,14 @@ def test_without_data_auto_stands_in_and_says_so_and_hub_fails(monkeypatch, cach
         cu.load_reviews("en")
 
 
+def test_with_an_unusable_cache_auto_stands_in_and_names_it(monkeypatch, cache, capsys):
+    cache.write_text("a file where a folder should be")
+    monkeypatch.setenv("COURSE_SOURCE", "auto")
+    assert len(cu.load_reviews("zh").train) > 0
+    said = capsys.readouterr().out
+    assert "→ bundled stand-in" in said and f"cannot be kept in {cache}" in said and said.count("\n") == 1
+
+
 def test_bundled_asks_no_network(monkeypatch):
     monkeypatch.setenv("COURSE_SOURCE", "bundled")
     monkeypatch.setattr(datasets, "fetch", lambda remote: pytest.fail("asked for a download"))

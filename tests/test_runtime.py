@@ -96,6 +96,14 @@ def test_a_stand_in_is_announced_once_with_its_reason_and_listed(online, capsys)
     assert cu.stand_ins() == {"bert": "a small one", "resnet": "a small one"}
 
 
+def test_a_reason_of_many_lines_is_said_in_one(online, capsys):
+    def refuse():
+        raise runtime.Unavailable("first\n\n   second")
+
+    chosen(public=refuse)
+    assert capsys.readouterr().out == "bert → bundled stand-in: a small one (first second)\n"
+
+
 def test_what_stood_in_once_and_was_had_later_is_no_stand_in_any_more(online):
     chosen()
     chosen(public=give("public one"))

@@ -99,7 +99,9 @@ def _bring(name: str) -> None:
         why = "HF_HUB_OFFLINE is set"
     if not why:
         try:
-            snapshot_download(name, allow_patterns=list(HUB_FILES), endpoint=constants.ENDPOINT)
+            network.in_background(
+                partial(snapshot_download, name, allow_patterns=list(HUB_FILES), endpoint=constants.ENDPOINT)
+            )
         except Exception as error:  # huggingface_hub passes on what the libraries below it raise
             why = network.first_line(error)
         else:  # offline, it also hands out what an earlier download left

