@@ -10,6 +10,7 @@ _NAMES = {
     "runtime": "Runtime setup stand_ins",
     "texts": "Reviews Split tokenize",
     "pictures": "PictureError PictureSplits Pictures load_folder read_picture",
+    "splits": "split",
     "transfer": "count_parameters find_head freeze parameter_groups replace_head unfreeze",
     "inference": "Metrics embed evaluate predict",
     "options": "Recipe",

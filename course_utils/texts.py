@@ -1,18 +1,23 @@
 """Texts with labels: the splits that chapters 3, 4 and 6 to 8 train on, and their token ids (chapter 4)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from torch.utils.data import Dataset
 
 
 @dataclass(frozen=True)
 class Split:
-    """Texts with their labels (0 negative, 1 positive), and what else is known of each: domain and difficulty."""
+    """Texts with their labels, numbers from 0, and what else is known of each: domain and difficulty."""
 
     texts: list[str]
-    labels: list[int]
-    domains: list[str]
-    difficulties: list[str]  # of the bundled reviews: plain, negation, mixed or irony; "unrated" elsewhere
+    labels: list[int]  # of reviews: 0 negative, 1 positive
+    domains: list[str] = field(default_factory=list)
+    difficulties: list[str] = field(default_factory=list)  # of the bundled reviews: plain, negation, mixed or irony
+
+    def __post_init__(self):
+        for name in ("domains", "difficulties"):
+            if not getattr(self, name):
+                object.__setattr__(self, name, ["unrated"] * len(self.texts))
 
     def __len__(self):
         return len(self.texts)
@@ -20,12 +25,27 @@ class Split:
 
 @dataclass(frozen=True)
 class Reviews:
-    """Reviews in three splits without a text in common; `name` says which reviews they are."""
+    """Reviews, or other texts, in three splits without a text in common; `name` says which they are."""
 
     name: str
     train: Split
     validation: Split
     test: Split
+    classes: list[str] = field(default_factory=lambda: ["negative", "positive"])  # a label is a position in it
+
+    @property
+    def id2label(self) -> dict[int, str]:
+        """For ``from_pretrained(…, id2label=…, label2id=…)``, so that a model says its answers by name."""
+        return dict(enumerate(self.classes))
+
+    @property
+    def label2id(self) -> dict[str, int]:
+        return {name: i for i, name in enumerate(self.classes)}
+
+
+def text_key(text: str) -> str:
+    """What two texts share that differ in case and punctuation alone: the same text, as far as leaks go."""
+    return "".join(filter(str.isalnum, text.casefold()))
 
 
 class TokenizedTexts(Dataset):
@@ -43,6 +63,13 @@ class TokenizedTexts(Dataset):
         return {**{name: values[index] for name, values in self.encodings.items()}, "labels": self.labels[index]}
 
 
+def check_texts(texts) -> None:
+    """Raises TypeError for what is no string; the message names the first."""
+    for i, text in enumerate(texts):
+        if not isinstance(text, str):
+            raise TypeError(f"Text {i} is {text!r} ({type(text).__name__}), not a string: drop such rows or use str().")
+
+
 def tokenize(split: Split, tokenizer, max_length: int = 128) -> TokenizedTexts:
     """Turn a split's texts into token ids, without padding: a batch is padded to its own longest text later.
 
@@ -55,16 +82,15 @@ def tokenize(split: Split, tokenizer, max_length: int = 128) -> TokenizedTexts:
         A Dataset of dicts `input_ids`, `attention_mask`, `labels`.
 
     Raises:
-        TypeError: a text is not a string; the message names the first.
+        TypeError: a text is not a string, or a label no whole number; the message names the first.
         ValueError: there are no texts, or not as many labels as texts.
     """
     if not len(split.texts):
         raise ValueError("There is nothing to tokenize: the split has no texts.")
     if len(split.texts) != len(split.labels):
         raise ValueError(f"{len(split.texts)} texts but {len(split.labels)} labels: each text needs one label.")
-    for i, text in enumerate(split.texts):
-        if not isinstance(text, str):
-            raise TypeError(f"Text {i} is {text!r} ({type(text).__name__}), not a string: drop such rows or use str().")
+    check_texts(split.texts)
+    labels = [_as_number(i, label) for i, label in enumerate(split.labels)]
     encodings = tokenizer(
         list(split.texts),
         truncation=True,
@@ -72,4 +98,14 @@ def tokenize(split: Split, tokenizer, max_length: int = 128) -> TokenizedTexts:
         return_token_type_ids=False,
         return_attention_mask=True,
     )
-    return TokenizedTexts(dict(encodings), list(split.labels))
+    return TokenizedTexts(dict(encodings), labels)
+
+
+def _as_number(row: int, label):
+    if isinstance(label, str):
+        raise TypeError(f"The label of row {row} is {label!r}, a name: cu.split(texts, labels) numbers such labels.")
+    if hasattr(label, "__len__") and getattr(label, "ndim", 1):  # several labels at once, for a loss that takes them
+        return label
+    if not hasattr(label, "__index__") and not (hasattr(label, "item") and isinstance(label.item(), int)):
+        raise TypeError(f"The label of row {row} is {label!r}, not a whole number; nan or None is an empty cell.")
+    return label.__index__()

@@ -29,7 +29,8 @@ from course_utils import runtime
 from course_utils.batches import collate_for
 from course_utils.inference import cross_entropy
 from course_utils.sources.download import DownloadError, Remote, fetch
-from course_utils.sources.reviews import load_reviews, text_key
+from course_utils.sources.reviews import load_reviews
+from course_utils.texts import text_key
 from course_utils.training import fit
 
 HELD_OUT = 100  # every hundredth review is for testing

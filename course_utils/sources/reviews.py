@@ -8,7 +8,7 @@ from pathlib import Path
 
 from course_utils.runtime import choose
 from course_utils.sources.download import Remote, fetch
-from course_utils.texts import Reviews, Split
+from course_utils.texts import Reviews, Split, text_key
 
 
 def load_reviews(language: str = "en") -> Reviews:
@@ -86,11 +86,6 @@ def _as_split(rows: list[tuple[str, int, str, str]]) -> Split:
     # In the order of the hash, so that the first n of a split are a fair sample of it.
     rows = sorted(rows, key=lambda row: _hash(row[0]))
     return Split(*(list(column) for column in zip(*rows, strict=True)))
-
-
-def text_key(text: str) -> str:
-    """What two texts share that differ in case and punctuation alone: the same review, as far as leaks go."""
-    return "".join(filter(str.isalnum, text.casefold()))
 
 
 def _hash(text: str) -> bytes:
