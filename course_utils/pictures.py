@@ -4,14 +4,14 @@ import copy
 import errno
 import io
 import os
-import warnings
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from zlib import crc32
 
 import numpy as np
-from PIL import Image, PngImagePlugin, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL.ExifTags import Base as Exif
 from torch.utils.data import Dataset
 
 MIN_SIDE = 8  # pixels; less shows nothing
@@ -21,14 +21,8 @@ EXTENSIONS = (
     ".pbm", ".pnm", ".tif", ".tiff", ".tga", ".dds", ".jp2",
 )  # fmt: skip
 HEIC = (".heic", ".heif")  # found in a folder, too, so that none is left out without a word
-HIDDEN = (".", "__", "@", "$")  # how the names begin that systems add: .ipynb_checkpoints, __MACOSX, ._1.jpg, @eaDir
-NOT_THE_PICTURES_FAULT = (errno.EACCES, errno.EPERM, errno.EMFILE, errno.ENFILE, errno.EISDIR)
-NO_FILE = (errno.ENOENT, errno.ELOOP, errno.ENOTDIR)
-UPRIGHT = dict(zip(range(2, 9), (  # what undoes each orientation that a camera may note
-    Image.Transpose.FLIP_LEFT_RIGHT, Image.Transpose.ROTATE_180, Image.Transpose.FLIP_TOP_BOTTOM,
-    Image.Transpose.TRANSPOSE, Image.Transpose.ROTATE_270, Image.Transpose.TRANSVERSE, Image.Transpose.ROTATE_90,
-), strict=True))  # fmt: skip
-PngImagePlugin.MAX_TEXT_CHUNK = PngImagePlugin.MAX_TEXT_MEMORY  # long notes in a file are no reason not to show it
+HIDDEN = (".", "__MACOSX", "@eaDir", "$RECYCLE")  # how the names begin that systems add, as in .ipynb_checkpoints
+NOT_THE_PICTURES_FAULT = (errno.EACCES, errno.EPERM, errno.EMFILE, errno.ENFILE)
 
 
 class PictureError(ValueError):
@@ -48,30 +42,22 @@ def read_picture(source: str | os.PathLike | bytes | Image.Image) -> Image.Image
         PictureError: it will not decode, or has fewer than 8 pixels on a side, or so many that memory is at risk.
         OSError: the file is missing or may not be read.
     """
-    is_file = isinstance(source, (str, os.PathLike))
-    if not is_file and not isinstance(source, (bytes, bytearray, memoryview, Image.Image)):
-        raise TypeError(f"A picture's path, its bytes or a PIL picture is needed, not {type(source).__name__}.")
-    source = os.path.expanduser(source) if is_file else source
-    name = source if is_file else "The picture"
+    name = os.fspath(source) if isinstance(source, (str, os.PathLike)) else "The picture"
+    content = source if isinstance(source, Image.Image) else _content(source)
     try:
-        with (
-            warnings.catch_warnings(action="ignore"),  # of what is odd in a camera's notes
-            nullcontext(source) if isinstance(source, Image.Image) else _open(source) as picture,
-        ):
-            width, height = picture.size  # from the header: nothing is decoded yet
-            if width * height > MAX_PIXELS:
-                raise PictureError(f"{name} has {width}×{height} pixels, more than is safe to decode: make it smaller.")
-            if min(width, height) < MIN_SIDE:
-                raise PictureError(f"{name} has only {width}×{height} pixels: leave it out, or find a larger copy.")
-            return _in_rgb(_upright(picture))
+        picture = content if content is source else Image.open(io.BytesIO(content))
+        width, height = picture.size  # from the header: nothing is decoded yet
+        if width * height > MAX_PIXELS:
+            raise PictureError(f"{name} has {width}×{height} pixels, more than is safe to decode: make it smaller.")
+        if min(width, height) < MIN_SIDE:
+            raise PictureError(f"{name} has only {width}×{height} pixels: leave it out, or find a larger copy.")
+        return _upright(_in_rgb(picture), picture)
     except PictureError:
         raise
-    except Image.DecompressionBombError:
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise PictureError(f"{name} has far more pixels than is safe to decode: make it smaller.") from None
     except Exception as error:  # Pillow meets damage with many kinds of error
-        if getattr(error, "errno", None) in NOT_THE_PICTURES_FAULT + NO_FILE:
-            raise
-        if _is_heic(source):
+        if isinstance(error, UnidentifiedImageError) and content[4:12] in (b"ftypheic", b"ftypheix", b"ftypmif1"):
             raise PictureError(
                 f"{name} is a HEIC photo, which Pillow does not read by itself: export it as JPEG, or call "
                 "pillow_heif.register_heif_opener() after pip install pillow-heif."
@@ -80,30 +66,34 @@ def read_picture(source: str | os.PathLike | bytes | Image.Image) -> Image.Image
         raise PictureError(f"{name} will not decode ({reason}): delete it, or get it again.") from error
 
 
-def _open(source: str | bytes) -> Image.Image:
-    return Image.open(source if isinstance(source, str) else io.BytesIO(source))
-
-
-def _is_heic(source) -> bool:
-    if isinstance(source, str):
-        with open(source, "rb") as file:
-            source = file.read(12)
-    return not isinstance(source, Image.Image) and bytes(source[4:12]) in (b"ftypheic", b"ftypheix", b"ftypmif1")
-
-
-def _upright(picture: Image.Image) -> Image.Image:
-    try:
-        orientation = picture.getexif().get(0x0112)
-    except Exception:  # whatever is wrong with what a camera noted, the picture itself may be whole
-        orientation = None
-    return picture.transpose(UPRIGHT[orientation]) if orientation in UPRIGHT else picture
+def _content(source: str | os.PathLike | bytes) -> bytearray:
+    """A file's bytes; a PNG's without notes, for Pillow refuses pictures whose notes are damaged or long."""
+    if isinstance(source, (str, os.PathLike)):
+        source = Path(source).expanduser().read_bytes()
+    elif not isinstance(source, (bytes, bytearray, memoryview)):
+        raise TypeError(f"A picture's path, its bytes or a PIL picture is needed, not {type(source).__name__}.")
+    content, at = bytearray(source), 8
+    while content.startswith(b"\x89PNG") and at < len(content):
+        end = at + 12 + int.from_bytes(content[at : at + 4])
+        kind, checksum = content[at + 4 : at + 8], content[end - 4 : end]
+        is_whole = crc32(content[at + 4 : end - 4]).to_bytes(4) == checksum
+        if kind[:1].isupper() or kind == b"tRNS" or (kind == b"eXIf" and is_whole):  # capital: a decoder needs it
+            at = end
+        else:
+            del content[at:end]
+    return content
 
 
 def _in_rgb(picture: Image.Image) -> Image.Image:
     if picture.mode == "F":
         raise ValueError("its pixels are fractions, and which of them is white is not written down")
+    stored_as = picture.tile[0][3] if getattr(picture, "tile", None) else picture.mode
+    if stored_as in (scale := {"L;2": 85, "L;4": 17, "RGB;16B": 1 / 256}) and "transparency" in picture.info:
+        # Pillow brings the pixels to 8 bits, but not the colour that is transparent
+        colour = (np.array(picture.info["transparency"]) * scale[stored_as]).astype(int).tolist()
+        picture.info["transparency"] = tuple(colour) if isinstance(colour, list) else colour
     if picture.mode.startswith("I"):  # grey levels beyond 255, which convert() would cut off instead of scaling
-        return _in_rgb(_in_8_bits(picture))
+        picture = _in_8_bits(picture)
     if picture.has_transparency_data:
         picture = picture.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture).convert("RGB")
@@ -112,14 +102,29 @@ def _in_rgb(picture: Image.Image) -> Image.Image:
 
 def _in_8_bits(picture: Image.Image) -> Image.Image:
     levels = np.asarray(picture).astype(np.int64)
-    if levels.min() < 0:
+    signed = getattr(picture, "tag_v2", {}).get(339, (1,))[0] == 2  # TIFF's SampleFormat
+    if signed and levels.min() < 0:
         raise ValueError("its pixels go below zero, and which of them is black is not written down")
-    bits = 16 if "16" in picture.mode or levels.max() >= 256 else 8
-    bits = 32 if levels.max() >= 2**16 else bits
+    levels %= 2**32  # Pillow keeps unsigned numbers as signed ones
+    bits = 16 if "16" in picture.mode or levels.max() >= 2**8 else 8
+    bits = 32 - signed if levels.max() >= 2**16 else bits
     grey = Image.fromarray((levels >> (bits - 8)).astype(np.uint8))
     if (transparent := picture.info.get("transparency")) is not None:  # one of the levels before they were scaled
         grey.putalpha(Image.fromarray(np.where(levels == transparent, 0, 255).astype(np.uint8)))
     return grey
+
+
+def _upright(rgb: Image.Image, source: Image.Image) -> Image.Image:
+    """Turned as the decoded source's notes say, and without these: whoever reads it again shall not turn it again."""
+    try:
+        orientation = source.getexif().get(Exif.Orientation)
+    except Exception:  # whatever is wrong with what a camera noted, the picture itself may be whole
+        orientation = None
+    rgb.info = {}
+    if orientation in range(2, 9):
+        rgb.getexif()[Exif.Orientation] = orientation
+        ImageOps.exif_transpose(rgb, in_place=True)
+    return rgb
 
 
 class Pictures(Dataset):
@@ -192,7 +197,7 @@ class Pictures(Dataset):
             except (PictureError, OSError) as error:
                 if damaged == "raise" or getattr(error, "errno", None) in NOT_THE_PICTURES_FAULT:
                     raise
-                refused.append(str(error))
+                refused.append(str(error).replace("The picture ", f"{self.names[i]} ", 1))
         rest = self.subset(kept)
         rest.sources, rest.left_out = pictures, refused
         if emptied := sorted(set(self.labels) - set(rest.labels)):
