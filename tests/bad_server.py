@@ -7,6 +7,7 @@ import hashlib
 import io
 import socket
 import struct
+import sys
 import threading
 import time
 import zipfile
@@ -168,6 +169,7 @@ class Server:
 
     def drop(self, to, reset):
         if reset:  # the other side hears at once, as from a firewall
-            to.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            linger = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
+            to.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
         to.close_connection = True
         to.connection.shutdown(socket.SHUT_RDWR) if not reset else to.connection.close()

@@ -101,7 +101,7 @@ def test_a_cache_that_cannot_be_written_or_is_full(said, cache, monkeypatch):
     [
         ("COURSE_SOURCE", "internet", "source", "set it to one of auto, hub, bundled"),
         ("COURSE_MIRROR", "/no/such/folder", "mirror", "is neither a folder nor an http(s) address"),
-        ("COURSE_MIRROR", "http://127.0.0.1:9", "mirror", "it was refused"),
+        ("COURSE_MIRROR", "http://127.0.0.1:9", "mirror", "Is the address right"),
         ("COURSE_PRECISION", "fp8", "device", "must be 'bf16'"),
     ],
 )

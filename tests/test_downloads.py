@@ -255,7 +255,7 @@ def test_a_kill_leaves_only_verified_files_and_the_next_session_resumes(server, 
     assert server.requests[-1] == ("/good/file.bin", f"bytes={kept}-")
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="a process cannot be sent Ctrl-C alone there")
+@pytest.mark.linux  # Windows cannot send Ctrl-C to one process alone
 @pytest.mark.parametrize("hangs", ["a server", "the look-up of names"])
 def test_ctrl_c_ends_at_once(server, cache, hangs):
     url, wanted = f"{server.address}/stall/file.bin", "fetch_all([Remote(str(i), '0' * 64, (url,)) for i in range(50)])"

@@ -413,7 +413,7 @@ def test_a_file_with_other_bytes_than_the_manifest_says_is_named(cache, tmp_path
     monkeypatch.setenv("COURSE_MIRROR", str(tmp_path / "mirror"))
     write_mirror(tmp_path / "mirror", "pokemon5/a.png", encoded(picture()))
     wrong = Remote("pokemon5/a.png", "0" * 64, ())
-    with pytest.raises(datasets.DownloadError, match=r"pokemon5/a\.png could not be had.*instead of 000.*were not kept"):
+    with pytest.raises(datasets.DownloadError, match=r"pokemon5/a\.png could not be had.*instead of 000.*not kept"):
         datasets.fetch_all([wrong])
     assert not (cache / "pokemon5/a.png").exists()
 
