@@ -173,7 +173,8 @@ def to_few_lengths(inputs, model: nn.Module, at_least: int = 0):
 
 def length_for(tokens: int, most: int | None = None) -> int:
     """The next of LENGTHS, if there is one that a model reads."""
-    return next((length for length in LENGTHS if tokens <= length <= (most or LENGTHS[-1])), tokens)
+    most = most if most and most > 0 else LENGTHS[-1]  # transformers has -1 for "any"
+    return next((length for length in LENGTHS if tokens <= length <= most), tokens)
 
 
 def take(inputs, piece: slice):

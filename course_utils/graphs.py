@@ -60,8 +60,8 @@ class Steps:
             raise RuntimeError("the loss is a function of your own, which Python has to call each time")
         if not {"input_ids", "attention_mask"} <= inputs.keys() <= CAN_BE_PADDED:
             raise RuntimeError("they need input_ids and attention_mask, and nothing else that could not be padded")
-        if (tokens := inputs["input_ids"].shape[1]) > LENGTHS[-1]:
-            return self._say(f"a batch is {tokens} tokens long")
+        if (tokens := inputs["input_ids"].shape[1]) not in LENGTHS:
+            return self._say(f"some texts are of more than {LENGTHS[-1]} tokens, or could not be padded")
         if not self.graphs and tokens < self.longest <= LENGTHS[-1]:
             self._recorded(*self._padded(inputs, labels, self.longest))
         return self._recorded(inputs, labels)

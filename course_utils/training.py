@@ -53,7 +53,8 @@ def fit(
 
     It is the loop that chapter 7 writes out by hand, plus: the precision this hardware computes natively, batches of
     texts of about the same length, gradient clipping, validation after each epoch, early stopping, resuming, and on a
-    GPU that runs out of memory smaller pieces of the same batch. Runs on one process, or on many under ``torchrun`` or
+    GPU that runs out of memory smaller pieces of the same batch; on an NVIDIA GPU steps that it takes without waiting
+    for Python (see `graphs`). Runs on one process, or on many under ``torchrun`` or
     ``accelerate launch``; `batch_size` is then each process's.
 
     Args:
@@ -87,7 +88,7 @@ def fit(
     Raises:
         ValueError: an empty data set, a label outside the head, a token id outside the vocabulary, an impossible
             option, a checkpoint_dir that is damaged or another run's; the model is then as it was.
-        FloatingPointError: loss or gradient is NaN or infinite; that step has changed no weight.
+        FloatingPointError: loss or gradient is NaN or infinite; neither that step nor a later one has changed a weight.
     """
     recipe = Recipe(**plain(asdict(recipe or Recipe())))
     epochs, lr, batch_size, patience, save_every = plain([epochs, lr, batch_size, patience, save_every])
