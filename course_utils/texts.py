@@ -13,6 +13,7 @@ class Split:
     labels: list[int]  # of reviews: 0 negative, 1 positive
     domains: list[str] = field(default_factory=list)
     difficulties: list[str] = field(default_factory=list)  # of the bundled reviews: plain, negation, mixed or irony
+    classes: list[str] | None = None  # their names: a label is a position in it
 
     def __post_init__(self):
         for name in ("domains", "difficulties"):
@@ -31,7 +32,10 @@ class Reviews:
     train: Split
     validation: Split
     test: Split
-    classes: list[str] = field(default_factory=lambda: ["negative", "positive"])  # a label is a position in it
+
+    @property
+    def classes(self) -> list[str]:
+        return self.train.classes
 
     @property
     def id2label(self) -> dict[int, str]:
@@ -51,9 +55,10 @@ def text_key(text: str) -> str:
 class TokenizedTexts(Dataset):
     """A map-style Dataset of dicts with `input_ids`, `attention_mask` (lists of one text's length) and `labels`."""
 
-    def __init__(self, encodings, labels):
+    def __init__(self, encodings, labels, classes=None):
         self.encodings = encodings
         self.labels = labels
+        self.classes = classes  # their names, or None
         self.lengths = [len(ids) for ids in encodings["input_ids"]]  # for batches of texts of about the same length
 
     def __len__(self):
@@ -64,17 +69,24 @@ class TokenizedTexts(Dataset):
 
 
 def check_texts(texts) -> None:
-    """Raises TypeError for what is no string; the message names the first."""
+    """Raises TypeError for what is no string, ValueError for a text that was read wrongly, and names the row."""
     for i, text in enumerate(texts):
         if not isinstance(text, str):
             raise TypeError(f"Text {i} is {text!r} ({type(text).__name__}), not a string: drop such rows or use str().")
+        if text.startswith("\ufeff"):
+            raise ValueError(f"Text {i} begins with a byte order mark: open the file with encoding='utf-8-sig'.")
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            half = f"Text {i} has half a character, {text[error.start]!r}, at position {error.start}"
+            raise ValueError(f"{half}: read the file as UTF-8, and cut no text within an emoji.") from None
 
 
 def tokenize(split: Split, tokenizer, max_length: int = 128) -> TokenizedTexts:
     """Turn a split's texts into token ids, without padding: a batch is padded to its own longest text later.
 
     Args:
-        split: anything with `.texts` and `.labels` of equal length.
+        split: anything with `.texts` and `.labels` of equal length; its `.classes`, if it has any, go along.
         tokenizer: a Hugging Face tokenizer.
         max_length: longer texts are cut to this many tokens, special tokens included.
 
@@ -83,14 +95,21 @@ def tokenize(split: Split, tokenizer, max_length: int = 128) -> TokenizedTexts:
 
     Raises:
         TypeError: a text is not a string, or a label no whole number; the message names the first.
-        ValueError: there are no texts, or not as many labels as texts.
+        ValueError: there are no texts, or not as many labels as texts; an empty text; no room for a token.
     """
     if not len(split.texts):
         raise ValueError("There is nothing to tokenize: the split has no texts.")
     if len(split.texts) != len(split.labels):
         raise ValueError(f"{len(split.texts)} texts but {len(split.labels)} labels: each text needs one label.")
     check_texts(split.texts)
+    if empty := [i for i, text in enumerate(split.texts) if not text.strip()]:
+        raise ValueError(f"Text {empty[0]} is empty: there is nothing to learn from it, leave its row out.")
     labels = [_as_number(i, label) for i, label in enumerate(split.labels)]
+    least = tokenizer.num_special_tokens_to_add() + 1
+    if not isinstance(max_length, int) or max_length < least:
+        raise ValueError(
+            f"max_length={max_length} must be a whole number of at least {least}, special tokens included."
+        )
     encodings = tokenizer(
         list(split.texts),
         truncation=True,
@@ -98,7 +117,7 @@ def tokenize(split: Split, tokenizer, max_length: int = 128) -> TokenizedTexts:
         return_token_type_ids=False,
         return_attention_mask=True,
     )
-    return TokenizedTexts(dict(encodings), labels)
+    return TokenizedTexts(dict(encodings), labels, getattr(split, "classes", None))
 
 
 def _as_number(row: int, label):

@@ -4,7 +4,9 @@ import collections
 import csv
 from importlib.resources import files
 
+import numpy as np
 import pytest
+import torch
 
 import course_utils as cu
 from course_utils.sources import reviews as datasets
@@ -164,8 +166,6 @@ def test_tokenize_gives_ids_without_padding_and_cuts_long_texts(tokenizer):
 
 
 STRANGE = [
-    "",
-    " ",
     "word " * 20_000,
     "x" * 100_000,
     "字" * 100_000,
@@ -178,7 +178,7 @@ STRANGE = [
 
 @pytest.mark.parametrize("language", ["en", "zh"])
 def test_any_text_can_be_read(tokenizer, language):
-    """Empty, 100,000 characters long, emoji, mixed scripts: tokens are cut at the limit, unknown ones are [UNK]."""
+    """100,000 characters long, emoji, mixed scripts: tokens are cut at the limit, unknown ones are [UNK]."""
     from transformers import BertConfig, BertForSequenceClassification, BertTokenizer
 
     if language == "zh":
@@ -189,7 +189,7 @@ def test_any_text_can_be_read(tokenizer, language):
     ids = [data[i]["input_ids"] for i in range(len(data))]
     assert [row[0] for row in ids] == [tokenizer.cls_token_id] * len(STRANGE)
     assert [row[-1] for row in ids] == [tokenizer.sep_token_id] * len(STRANGE)
-    assert [len(ids[i]) for i in (0, 1, 2, 3)] == [2, 2, 128, 3] and ids[3][1] == tokenizer.unk_token_id
+    assert [len(ids[i]) for i in (0, 1)] == [128, 3] and ids[1][1] == tokenizer.unk_token_id
     assert tokenizer.mask_token_id not in ids[-1]  # another model's mask is text like any other
     assert cu.predict(model, data).isfinite().all()
 
@@ -215,6 +215,32 @@ def test_an_empty_split_and_missing_labels_are_named(tokenizer):
         cu.tokenize(split_of([], []), tokenizer)
     with pytest.raises(ValueError, match="2 texts but 1 labels"):
         cu.tokenize(split_of(["a", "b"], [1]), tokenizer)
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("", "Text 1 is empty"),
+        (" \n", "Text 1 is empty"),
+        ("\ufeffgood", "Text 1 begins with a byte order mark: open the file with encoding='utf-8-sig'"),
+        ("good \ud83d", "Text 1 has half a character, .* at position 5"),
+    ],
+)
+def test_a_text_that_cannot_be_meant_is_named(tokenizer, text, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        cu.tokenize(Split(["good", text], [1, 0]), tokenizer)
+
+
+@pytest.mark.parametrize("labels", [[True, False], np.array([1, 0]), torch.tensor([1, 0]), [[0, 1], [1.0, 1.0]]])
+def test_labels_of_any_whole_number_and_several_at_once_go_through(tokenizer, labels):
+    data = cu.tokenize(Split(["good", "bad"], labels, classes=["no", "yes"]), tokenizer)
+    assert np.array_equal([data[i]["labels"] for i in range(2)], labels) and data.classes == ["no", "yes"]
+
+
+@pytest.mark.parametrize("most", [0, -1, 2, 12.5, None])
+def test_a_length_without_room_for_a_word_is_refused(tokenizer, most):
+    with pytest.raises(ValueError, match=f"max_length={most} must be a whole number of at least 3"):
+        cu.tokenize(Split(["good", "bad"], [1, 0]), tokenizer, max_length=most)
 
 
 # ------------------------------------------------------------------------------------------- real data

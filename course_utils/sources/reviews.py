@@ -85,7 +85,7 @@ def _bundled_reviews(language: str) -> Reviews:
 def _as_split(rows: list[tuple[str, int, str, str]]) -> Split:
     # In the order of the hash, so that the first n of a split are a fair sample of it.
     rows = sorted(rows, key=lambda row: _hash(row[0]))
-    return Split(*(list(column) for column in zip(*rows, strict=True)))
+    return Split(*(list(column) for column in zip(*rows, strict=True)), classes=["negative", "positive"])
 
 
 def _hash(text: str) -> bytes:
