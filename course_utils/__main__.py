@@ -12,6 +12,8 @@ COMMANDS = {
     "fetch": "download all that chapters use, for a class-room's mirror or for this machine",
     "doctor": "say what this machine has, what will be used, and what to do about each fault",
     "students": "make students' copies of the chapters: no solutions, and a check after each answer",
+    "assign": "make an assignment of some chapters: students' copies, your version, a rubric",
+    "grade": "grade a folder of submissions in a sandbox, and write grades and feedback",
     "publish": "give your copy of the course its own address on GitHub",
 }
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 os.environ.setdefault("COURSE_SOURCE", "bundled")
-LEFT_OUT = pytest.StashKey[int]()
+LEFT_OUT, NO_SANDBOX = pytest.StashKey[int](), pytest.StashKey[str]()
 
 
 def pytest_collection_modifyitems(config, items):
@@ -18,6 +18,12 @@ def pytest_collection_modifyitems(config, items):
         items[:] = [item for item in items if not item.get_closest_marker("linux")]
     if not torch.cuda.is_available():
         items[:] = [item for item in items if not item.get_closest_marker("cuda")]
+    if any(item.get_closest_marker("sandbox") for item in items):
+        from course_utils.desk.judge import missing
+
+        if why := missing():
+            items[:] = [item for item in items if not item.get_closest_marker("sandbox")]
+            config.stash[NO_SANDBOX] = why
     if not os.environ.get("COURSE_MIRROR"):
         real = [item for item in items if item.get_closest_marker("real")]
         items[:] = [item for item in items if item not in real]
@@ -28,6 +34,8 @@ def pytest_collection_modifyitems(config, items):
 def pytest_terminal_summary(terminalreporter, exitstatus, config):
     if left_out := config.stash.get(LEFT_OUT, 0):
         terminalreporter.write_line(f"{left_out} tests of real data left out: COURSE_MIRROR names no copy of it.")
+    if why := config.stash.get(NO_SANDBOX, ""):
+        terminalreporter.write_line(f"Tests of the sandbox left out: {why}")
     from course_utils.desk.record import stale
 
     for line in stale(Path(__file__).parents[1]):

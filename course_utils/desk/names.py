@@ -3,12 +3,15 @@
 A check meets the same names here as in the notebook. What is large there, such as a trained model, is a few lines here.
 """
 
+import contextlib
+import io
 import json
+from functools import cache
 
 import torch
 
 import course_utils as cu
-from course_utils.desk.students import EXERCISES
+from course_utils.checks import EXERCISES
 
 
 def names_for(chapter: str) -> dict[str, object]:
@@ -17,7 +20,12 @@ def names_for(chapter: str) -> dict[str, object]:
     Args:
         chapter: its two digits.
     """
-    return {"torch": torch, "cu": cu, **PREPARED.get(chapter, dict)()}
+    return {"torch": torch, "cu": cu, **_prepared(chapter)}
+
+
+@cache
+def _prepared(chapter: str) -> dict[str, object]:
+    return PREPARED.get(chapter, dict)()
 
 
 def _chapter_01():
@@ -28,8 +36,9 @@ def _chapter_01():
     words = TfidfVectorizer(ngram_range=(1, 2), token_pattern=r"\b\w+\b")
     count_words = make_pipeline(words, LogisticRegression(C=10, max_iter=1000))
     names = {"nn": torch.nn, "cu": cu, "torch": torch, "count_words": count_words}
-    for cell in json.loads(EXERCISES.read_text(encoding="utf-8"))["cells"]["01"]:  # the probe, and the contest
-        exec(cell, names)
+    with contextlib.redirect_stdout(io.StringIO()):
+        for cell in json.loads(EXERCISES.read_text(encoding="utf-8"))["cells"]["01"]:  # the probe, and the contest
+            exec(cell, names)
     return names
 
 

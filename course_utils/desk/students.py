@@ -11,10 +11,10 @@ from pathlib import Path
 
 import nbformat
 
+from course_utils.checks import EXERCISES
 from course_utils.desk.chapters import find_chapters
 from course_utils.desk.exercises import Exercise, exercises_in
 
-EXERCISES = Path(__file__).parents[1] / "bundled/exercises.json"
 CITATION = re.compile(r"\{cite(:t)?\}`([^`]+)`")
 LINK = re.compile(  # outside of code and formulas
     r"(?P<as_it_is>(?P<tick>`+).*?(?P=tick)|\$[^$]*\$)|\]\((?!https?:)(?P<page>[^)#\s]*)(?P<section>#[^)\s]*)?\)",
