@@ -1,8 +1,11 @@
 """Batches (chapters 4 and 7): an order that the seed decides, no more padding than needed, how a model takes them."""
 
+import multiprocessing
 import random
+import sys
 from collections.abc import Iterator, Mapping
 from functools import partial
+from multiprocessing.reduction import ForkingPickler
 
 import numpy as np
 import torch
@@ -87,9 +90,27 @@ def training_loader(
     batches = _Batches(len(data), batch_size, seed, lengths_of(data))
     pin = runtime.device().type == "cuda"
     data = SeededExamples(data, seed)
+    if num_workers:
+        _check_workers_can_have(data)
     return DataLoader(
         data, batch_sampler=batches, collate_fn=collate_for(model), num_workers=num_workers, pin_memory=pin
     )
+
+
+def _check_workers_can_have(data: Dataset) -> None:
+    """Processes that are not forked get the data pickled, and look up by name what its functions and classes are."""
+    if multiprocessing.get_start_method() == "fork":
+        return
+    try:
+        no_file = b"__main__" in bytes(ForkingPickler.dumps(data)) and not hasattr(sys.modules["__main__"], "__file__")
+        reason = "it uses what only this notebook defines" if no_file else None
+    except Exception as error:  # each object that cannot be pickled says so in its own way
+        reason = str(error)
+    if reason:
+        raise ValueError(
+            f"Worker processes cannot be sent this data ({reason}): take num_workers=0, or move functions and classes "
+            "into a file and import them, without lambda."
+        )
 
 
 def lengths_of(data: Dataset) -> list[int] | None:
