@@ -111,7 +111,7 @@ class Server:
         if begin:
             headers["Content-Range"] = f"bytes {begin}-{len(content) - 1}/{len(content)}"
             if behaviour == "wrong-range":
-                headers["Content-Range"] = f"bytes 7-{len(content) - 1}/{len(content)}"
+                rest, headers["Content-Range"] = content[7:], f"bytes 7-{len(content) - 1}/{len(content)}"
         if behaviour == "html-as-rest":
             rest = b"<p>Please log in</p>" * 1000
         if behaviour == "gzip":

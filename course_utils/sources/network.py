@@ -171,8 +171,7 @@ def _append(url: str, partial: Path, kept: int, progress: Progress) -> Path:
     headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={kept}-"} if kept else {})
     with _session().get(url, headers=headers, stream=True, timeout=TIMEOUT) as answer:
         goes_on = answer.status_code == 206
-        starts = answer.headers.get("Content-Range", "").replace("=", " ").startswith(f"bytes {kept}-")
-        if kept and (answer.status_code == 416 or (goes_on and not starts)):
+        if kept and answer.status_code == 416:
             raise CannotGoOn("it cannot go on from where an earlier download stopped")
         if not (answer.status_code == 200 or (goes_on and kept)):
             raise Refused(words(answer))
