@@ -1,20 +1,26 @@
 """Batches (chapters 4 and 7): an order that the seed decides, no more padding than needed, how a model takes them."""
 
+import copy
 import multiprocessing
-import random
 import sys
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
 from functools import partial
+from inspect import signature
 from multiprocessing.reduction import ForkingPickler
 
 import numpy as np
 import torch
+from accelerate import PartialState
 from accelerate.utils import set_seed
 from torch import nn
 from torch.nn.utils.rnn import pad_sequence
-from torch.utils.data import DataLoader, Dataset, Sampler, default_collate
+from torch.utils.data import DataLoader, Dataset, IterableDataset, Sampler, default_collate
 
 from course_utils import runtime
+from course_utils.examples import Examples, with_labels
+from course_utils.transfer import BATCH_NORMS
 
 IGNORED = -100  # the label of a position that does not count, in PyTorch and transformers
 LENGTHS = (16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)  # in tokens, of texts on a GPU
@@ -29,13 +35,14 @@ class _Batches(Sampler):
     deals them out to several processes.
     """
 
-    def __init__(self, size: int, batch_size: int, seed: int, lengths: list[int] | None):
+    def __init__(self, size: int, batch_size: int, seed: int, lengths: list[int] | None, pairs: bool = False):
         self.size, self.batch_size, self.seed, self.lengths = size, batch_size, seed, lengths
+        self.joined = pairs and size > batch_size > 1 and size % batch_size == 1  # the last one joins the last batch
         self.drop_last = False
         self.epoch = 0
 
     def __len__(self):
-        return -(-self.size // self.batch_size)
+        return -(-self.size // self.batch_size) - self.joined
 
     def __iter__(self) -> Iterator[list[int]]:
         generator = torch.Generator().manual_seed(self.seed + self.epoch)
@@ -45,35 +52,16 @@ class _Batches(Sampler):
             pools = (order[i : i + pool] for i in range(0, self.size, pool))
             order = [i for pool in pools for i in sorted(pool, key=self.lengths.__getitem__)]
         batches = [order[i : i + self.batch_size] for i in range(0, self.size, self.batch_size)]
-        full = self.size // self.batch_size
+        if self.joined:
+            batches[-2:] = [batches[-2] + batches[-1]]
+        full = self.size // self.batch_size - self.joined
         for i in [*torch.randperm(full, generator=generator).tolist(), *range(full, len(batches))]:
             yield batches[i]
 
 
-class SeededExamples(Dataset):
-    """Examples whose random transforms draw the same whichever process loads them, before or after an interruption."""
-
-    def __init__(self, data: Dataset, seed: int):
-        self.data, self.seed, self.epoch = data, seed, 0
-
-    def __len__(self):
-        return len(self.data)
-
-    def __getitem__(self, index: int):
-        seed_cpu(hash((self.seed, self.epoch, index)) % 2**63)
-        return self.data[index]
-
-
-def seed_cpu(seed: int) -> None:
-    """Of PyTorch, NumPy and Python. ``torch.manual_seed`` would seed devices too, and take longer than a transform."""
-    torch.default_generator.manual_seed(seed)
-    np.random.seed(seed % 2**32)
-    random.seed(seed)
-
-
 def order_by(data, batches, seed: int, epoch: int) -> None:
     """Make an epoch's batches depend on seed and epoch alone: their order in a DataLoader of the caller's too."""
-    if isinstance(data, SeededExamples):
+    if isinstance(data, Examples):
         data.epoch = batches.epoch = epoch
     set_seed(seed + epoch)
     if (generator := getattr(getattr(batches, "sampler", None), "generator", None)) is not None:
@@ -81,15 +69,22 @@ def order_by(data, batches, seed: int, epoch: int) -> None:
 
 
 def training_loader(
-    data: Dataset | DataLoader, model: nn.Module, batch_size: int, seed: int, num_workers: int
+    data: Dataset | DataLoader, model: nn.Module, batch_size: int, seed: int, num_workers: int, labels: str = "classes"
 ) -> DataLoader:
+    if isinstance(data, IterableDataset) or isinstance(getattr(data, "dataset", None), IterableDataset):
+        raise TypeError(
+            "fit shuffles the examples and resumes among them, which an IterableDataset cannot do: give a data set "
+            "with len(data) and data[i]; list(data) is one, if it fits into memory."
+        )
     if not len(data):
         raise ValueError("There is nothing to train on: the data set is empty.")
     if isinstance(data, DataLoader):
-        return data
-    batches = _Batches(len(data), batch_size, seed, lengths_of(data))
+        return as_taken(data, model)
+    # The variance of one example is no variance: PyTorch's batch norm refuses a last batch that holds just one.
+    norms = PartialState().num_processes == 1 and any(isinstance(m, BATCH_NORMS) for m in model.modules())
+    batches = _Batches(len(data), batch_size, seed, lengths_of(data), pairs=norms)
     pin = runtime.device().type == "cuda"
-    data = SeededExamples(data, seed)
+    data = Examples(data, labels, seed)
     if num_workers:
         _check_workers_can_have(data)
     return DataLoader(
@@ -122,58 +117,136 @@ def lengths_of(data: Dataset) -> list[int] | None:
     return None
 
 
-def collate_for(model: nn.Module):
+@dataclass(frozen=True)
+class Takes:
+    """What a model takes: plain values, for worker processes have to be sent them."""
+
+    names: list[str]  # the arguments of its forward
+    pad: int
+    left: bool  # whether padding comes before the text
+    masked: bool  # whether an attention_mask keeps padding from counting
+    vocabulary: int | None
+    longest: int | None  # in tokens
+
+    @classmethod
+    def of(cls, model: nn.Module) -> "Takes":
+        config = getattr(model, "config", None)
+        kind, longest = getattr(config, "model_type", ""), getattr(config, "max_position_embeddings", None)
+        for name, table in model.named_modules():
+            if longest and name.endswith("position_embeddings") and getattr(table, "padding_idx", None) is not None:
+                longest = min(longest, table.num_embeddings - table.padding_idx - 1)  # RoBERTa counts from there on
+        parameters = []
+        with suppress(ValueError):  # of a scripted network, which has no signature
+            parameters = signature(model.forward).parameters.values()
+        names = [p.name for p in parameters if p.kind == p.POSITIONAL_OR_KEYWORD]
+        any_name = any(p.kind == p.VAR_KEYWORD for p in parameters)
+        return cls(
+            names,
+            pad=getattr(config, "pad_token_id", None) or 0,
+            left=kind == "xlnet",  # its verdict is that of the last token
+            masked=("attention_mask" in names or any_name)
+            and kind != "canine",  # whose convolutions look beyond the mask
+            vocabulary=getattr(config, "vocab_size", None),
+            longest=longest if longest and longest > 0 else None,  # XLNet says -1
+        )
+
+
+def collate_for(model: nn.Module, labelled: bool = True):
     """What makes batches for a model: stacks examples; dicts of lists of unequal length are padded to the longest.
 
     It raises ValueError for token ids that the model does not have, and for texts that are longer than it reads.
     """
-    return partial(_collate, config=getattr(model, "config", None))  # no closure: worker processes have to be sent it
+    takes = Takes.of(model)
+    # not a closure, for worker processes are sent it
+    return partial(_as_taken, collate=partial(_collate, takes=takes), takes=takes, labelled=labelled)
 
 
-def _collate(examples: list, config):
+def as_taken(loader: DataLoader, model: nn.Module) -> DataLoader:
+    """A DataLoader of the caller's, with batches in the form that the model takes; the caller's own stays as it is."""
+    loader = copy.copy(loader)
+    loader.collate_fn = partial(_as_taken, collate=loader.collate_fn, takes=Takes.of(model))
+    return loader
+
+
+def _collate(examples: list, takes: Takes):
     if not isinstance(examples[0], Mapping):
-        if not isinstance(examples[0][0], torch.Tensor):
+        inputs = [example[0] if isinstance(example, tuple | list) else example for example in examples]
+        if not isinstance(inputs[0], torch.Tensor | np.ndarray):
             raise TypeError(
-                f"The data gives {type(examples[0][0]).__name__} objects where the model needs tensors: for "
+                f"The data gives {type(inputs[0]).__name__} objects where the model needs tensors: for "
                 "pictures, .with_transform(weights.transforms()) makes them."
             )
+        if len(shapes := {tuple(one.shape) for one in inputs}) > 1:
+            raise ValueError(
+                f"The inputs have different shapes, {' and '.join(map(str, sorted(shapes)[:2]))}: bring all to one, "
+                "pictures by a transform that crops them, or resizes both sides."
+            )
         return default_collate(examples)
-    padding = {"input_ids": getattr(config, "pad_token_id", None) or 0, "labels": IGNORED}
+    if "input_ids" in examples[0] and "attention_mask" in takes.names:
+        examples = [{"attention_mask": [1] * len(example["input_ids"]), **example} for example in examples]
+    padding = {"input_ids": takes.pad, "labels": IGNORED}
+    side = "left" if takes.left else "right"
     columns = {name: [torch.as_tensor(example[name]) for example in examples] for name in examples[0]}
-    batch = {
-        name: pad_sequence(values, batch_first=True, padding_value=padding.get(name, 0))
+    return {
+        name: pad_sequence(values, batch_first=True, padding_value=padding.get(name, 0), padding_side=side)
         if values[0].ndim
         else torch.stack(values)
         for name, values in columns.items()
     }
-    if config is not None and "input_ids" in batch:
-        _check_ids(batch["input_ids"], config)
+
+
+def _as_taken(examples: list, collate, takes: Takes, labelled: bool = True):
+    """A batch whose inputs are named as the model's forward names them, if there are several."""
+    batch = collate(examples)
+    if isinstance(batch, tuple | list) and len(batch) > 1 + labelled:
+        *inputs, labels = batch if labelled else [*batch, None]
+        names = takes.names
+        if "input_ids" in names:  # in this order, whatever else stands between them
+            names = [name for name in ("input_ids", "attention_mask", "token_type_ids") if name in names]
+        if len(inputs) > len(names) or ("attention_mask" in names and not inputs[1].any(dim=-1).all()):
+            raise ValueError(
+                f"An example has {len(inputs)} inputs beside its label, which are not the model's {', '.join(names)}: "
+                "give dicts with the names of its inputs."
+            )
+        batch = dict(zip(names, inputs, strict=False)) | ({"labels": labels} if labelled else {})
+    if isinstance(batch, Mapping):
+        batch = with_labels(batch)
+        if "input_ids" in batch:
+            _check_ids(batch["input_ids"], takes)
     return batch
 
 
-def _check_ids(input_ids: torch.Tensor, config) -> None:
+def _check_ids(input_ids: torch.Tensor, takes: Takes) -> None:
     """A GPU would meet either fault with an assertion that ends the whole session."""
-    if input_ids.numel() and (largest := input_ids.max().item()) >= (size := config.vocab_size):
+    size, tokens = takes.vocabulary, input_ids.shape[1]
+    if size and (wrong := input_ids[(input_ids < 0) | (input_ids >= size)]).numel():
         raise ValueError(
-            f"The data has the token id {largest}, but the model's vocabulary has {size:,} entries, 0 to {size - 1}: "
-            "make the ids with the tokenizer of the same checkpoint."
+            f"The data has the token id {wrong.max()}, but the model's vocabulary has {size:,} entries, 0 to {size - 1}"
+            ": make the ids with the tokenizer of the same checkpoint."
         )
-    if input_ids.shape[1] > (longest := getattr(config, "max_position_embeddings", None) or input_ids.shape[1]):
+    if takes.longest and tokens > takes.longest:
         raise ValueError(
-            f"A text has {input_ids.shape[1]:,} tokens, and the model reads {longest} at most: tokenize with "
-            f"truncation=True, max_length={longest}."
+            f"A text has {tokens:,} tokens, and the model reads {takes.longest} at most: tokenize with "
+            f"truncation=True, max_length={takes.longest}."
         )
 
 
 def unpack(batch, device: torch.device | None = None):
-    """(inputs, labels) of a batch: inputs is a dict of keyword arguments or the one positional argument."""
+    """(inputs, labels) of a batch: inputs is a dict of keyword arguments or the one positional argument.
+
+    Labels are int64 if they are whole numbers, and None if there are none.
+    """
     if isinstance(batch, Mapping):
         inputs = {name: value.to(device) for name, value in batch.items() if name != "labels"}
-        labels = batch["labels"].to(device)
+        labels = batch.get("labels")
     else:
-        inputs, labels = (part.to(device) for part in batch)
+        inputs, labels = (*batch, None)[:2] if isinstance(batch, tuple | list) else (batch, None)
+        inputs = inputs.to(device)
         if inputs.ndim == 4:
             inputs = inputs.contiguous(memory_format=torch.channels_last)
+    if labels is not None:
+        labels = labels.to(device)
+        labels = labels if labels.is_floating_point() else labels.long()
     return inputs, labels
 
 
@@ -200,6 +273,10 @@ def length_for(tokens: int, most: int | None = None) -> int:
 
 def take(inputs, piece: slice):
     return {k: v[piece] for k, v in inputs.items()} if isinstance(inputs, Mapping) else inputs[piece]
+
+
+def size_of(inputs) -> int:
+    return len(next(iter(inputs.values())) if isinstance(inputs, Mapping) else inputs)
 
 
 def forward(model: nn.Module, inputs):

@@ -9,7 +9,8 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from course_utils.batches import SeededExamples, lengths_of
+from course_utils.batches import lengths_of
+from course_utils.examples import Examples
 
 READ = 2000  # examples of which a data set that is no text is known, beside all of its labels
 PLAIN = (bool, int, float, str, bytes, type(None))
@@ -32,7 +33,7 @@ def fingerprint_of_data(data, seed: int) -> str:
     if not hasattr(data, "__len__"):
         return fingerprint(type(data).__qualname__)  # a stream: to read it would be to use it up
     labels = [getattr(data, name, None) for name in ("labels", "targets")]
-    examples = SeededExamples(data, seed)
+    examples = Examples(data, "any", seed)
     if not len(data) or fingerprint(examples[0]) != fingerprint(examples[0]):  # it draws from a generator of its own
         return fingerprint(len(data), labels)
     every = 1 if lengths_of(data) else -(-len(data) // READ)

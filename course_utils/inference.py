@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from itertools import groupby
 from typing import Any
 
 import torch
@@ -14,15 +15,19 @@ from torch.utils.data import DataLoader, Dataset, TensorDataset
 from course_utils import runtime
 from course_utils.batches import (
     IGNORED,
+    Takes,
+    as_taken,
     collate_for,
     forward,
     length_for,
     lengths_of,
     logits_of,
+    size_of,
     take,
     to_few_lengths,
     unpack,
 )
+from course_utils.examples import Examples, check_classes, trained_on
 from course_utils.options import check_options
 from course_utils.transfer import find_head
 
@@ -37,7 +42,7 @@ class Metrics:
     loss: float  # mean cross-entropy, in nats
     accuracy: float  # share of right predictions
     f1: float  # macro F1: the mean of the classes' F1 scores
-    confusion: list[list[int]]  # [true class][predicted class] → examples
+    confusion: list[list[int]]  # [true class][predicted class] → examples; of several labels, one such table for each
 
     def __str__(self):
         return f"loss {self.loss:.3f}, accuracy {self.accuracy:.3f}, macro F1 {self.f1:.3f}"
@@ -50,7 +55,8 @@ def evaluate(
 
     Args:
         model: as for `fit`; it is put on the best device, and back into the mode that it was in.
-        data: as for `fit`.
+        data: as for `fit`; labels may be 0 or 1 for each class, too. Then those above a logit of 0 are predicted, an
+            example is right if all its labels are, and the loss is binary cross-entropy.
         batch_size: examples at a time; None: 64 or, of short texts on a GPU, 16,384 tokens.
         precision: as for `fit`.
 
@@ -62,7 +68,15 @@ def evaluate(
     """
     from sklearn.metrics import confusion_matrix, f1_score  # takes over a second to import
 
-    logits, labels = run_through(model, data, batch_size=batch_size, precision=precision)
+    check_classes(trained_on.get(model), data, "test")
+    logits, labels = run_through(model, data, batch_size=batch_size, precision=precision, kind="yes or no")
+    if logits.ndim == 1 or logits.shape[-1] == 1:  # one logit, of yes against no: the same as two, the other being 0
+        logits, labels = F.pad(logits.reshape(-1, 1), (1, 0)), labels.reshape(-1).long()
+    if labels.shape == logits.shape:
+        if (labels.sum(-1) != 1).any():
+            return _of_several(logits, labels)
+        labels = labels.argmax(-1)
+    labels = class_numbers(labels, logits.shape)
     loss = cross_entropy(logits, labels).item()
     counted = labels != IGNORED
     predicted, labels = logits.argmax(-1)[counted].numpy(), labels[counted].numpy()
@@ -74,11 +88,23 @@ def evaluate(
     )
 
 
+def _of_several(logits: torch.Tensor, labels: torch.Tensor) -> Metrics:
+    from sklearn.metrics import f1_score, multilabel_confusion_matrix
+
+    loss, labels, predicted = F.binary_cross_entropy_with_logits(logits, labels.float()), labels.bool(), logits > 0
+    return Metrics(
+        loss.item(),
+        accuracy=float((predicted == labels).all(-1).float().mean()),
+        f1=float(f1_score(labels, predicted, average="macro", zero_division=0)),
+        confusion=multilabel_confusion_matrix(labels, predicted).tolist(),
+    )
+
+
 def predict(
     model: nn.Module, data: Dataset | DataLoader, *, batch_size: int | None = None, precision: str | None = None
 ) -> torch.Tensor:
-    """A classifier's logits, float32 of shape (N, classes) on the CPU, in the order of the data; as for `evaluate`."""
-    return run_through(model, data, batch_size=batch_size, precision=precision)[0]
+    """A classifier's logits, float32 of shape (N, classes) on the CPU, in the order of the data. It needs no labels."""
+    return run_through(model, data, batch_size=batch_size, precision=precision, kind=None)[0]
 
 
 @torch.no_grad()
@@ -89,10 +115,12 @@ def run_through(
     batch_size: int | None = None,
     precision: str | None = None,
     read: Callable[[Any], torch.Tensor] | None = None,
-) -> tuple[torch.Tensor, torch.Tensor]:
+    kind: str | None = "classes",
+) -> tuple[torch.Tensor, torch.Tensor | None]:
     """What `read` takes from the model's outputs (None: the logits), as float32 on the CPU, and the labels beside it.
 
-    Both are in the order of the data, although texts of about the same length are run together.
+    Both are in the order of the data, although texts of about the same length are run together; where the model takes
+    no attention_mask, only texts of the very same length, for it would take padding for text. `kind`: see `Examples`.
     """
     read = read or logits_of
     check_options(batch_size=64 if batch_size is None else batch_size, precision=precision)
@@ -110,7 +138,12 @@ def run_through(
             of_tokens = max(64, TOKENS // length_for(lengths[order[start]])) if lengths and on_cuda else 64
             batches.append(order[start : start + (batch_size or of_tokens)])
             start += len(batches[-1])
-        data = DataLoader(data, batch_sampler=batches, collate_fn=collate_for(model), pin_memory=on_cuda)
+        if lengths and not Takes.of(model).masked:
+            batches = [list(same) for batch in batches for _, same in groupby(batch, lengths.__getitem__)]
+        data, collate = Examples(data, kind), collate_for(model, labelled=kind is not None)
+        data = DataLoader(data, batch_sampler=batches, collate_fn=collate, pin_memory=on_cuda)
+    else:
+        data = as_taken(data, model)
     amp = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(precision)
     was_training = model.training
     model.to(device).eval()
@@ -120,22 +153,32 @@ def run_through(
             inputs, batch_labels = unpack(send_to_device(batch, device, non_blocking=on_cuda))
             with torch.autocast(device.type, dtype=amp, enabled=amp is not None):
                 run = partial(_read, read, model, on_cuda)
-                outputs.append(_in_pieces(run, inputs, len(batch_labels)))
-            labels.append(batch_labels)
+                outputs.append(_in_pieces(run, inputs, size_of(inputs)))
+            labels += [] if batch_labels is None else [batch_labels]
             held += outputs[-1].nbytes
             if held > HELD:
-                done, outputs, held = [*done, torch.cat(outputs).cpu()], [], 0
+                done, outputs, held = [*done, _cat(outputs).cpu()], [], 0
     finally:
         model.train(was_training)
-    if not labels:
+    if not outputs and not done:
         raise ValueError("There is nothing to evaluate: the data set is empty.")
+    if kind and not labels:
+        raise ValueError("The examples have no labels: give pairs of input and label, or dicts with labels.")
     # The one time that a GPU is asked for its results: each time, it would stand still until the next batch.
-    done += [torch.cat(outputs).cpu()] if outputs else []
-    outputs, labels = torch.cat(done), torch.cat(labels).cpu()
+    done += [_cat(outputs).cpu()] if outputs else []
+    outputs, labels = _cat(done), _cat(labels, IGNORED).cpu() if labels else None
     if order is None:
         return outputs, labels
     back = torch.tensor(order).argsort()
-    return outputs[back], labels[back]
+    return outputs[back], labels if labels is None else labels[back]
+
+
+def _cat(parts: list[torch.Tensor], padding: float = 0.0) -> torch.Tensor:
+    """Of batches; where each has rows as long as its longest text, all are padded to the longest of all."""
+    if parts[0].ndim > 1 and len({part.shape[1] for part in parts}) > 1:
+        longest = max(part.shape[1] for part in parts)
+        parts = [F.pad(p, [0, 0] * (p.ndim - 2) + [0, longest - p.shape[1]], value=padding) for p in parts]
+    return torch.cat(parts)
 
 
 def _read(read: Callable[[Any], torch.Tensor], model: nn.Module, on_cuda: bool, inputs) -> torch.Tensor:
@@ -173,9 +216,8 @@ def embed(model: nn.Module, data, *, batch_size: int | None = None, precision: s
     head = model.get_submodule(find_head(model))
     hook = head.register_forward_pre_hook(lambda module, inputs: seen.update(features=inputs[0]))
     try:
-        features, labels = run_through(
-            model, data, batch_size=batch_size, precision=precision, read=lambda outputs: seen["features"]
-        )
+        options = {"batch_size": batch_size, "precision": precision, "kind": "any"}
+        features, labels = run_through(model, data, read=lambda outputs: seen["features"], **options)
     finally:
         hook.remove()
     return TensorDataset(features, labels)
@@ -192,7 +234,7 @@ def cross_entropy(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         ValueError: names the labels outside the head. On CUDA, where PyTorch itself would end the whole session, the
             result is NaN instead.
     """
-    classes = logits.shape[-1]
+    labels, classes = class_numbers(labels, logits.shape), logits.shape[-1]
     if labels.is_cuda:
         # To ask the GPU takes until all before is computed, and a wrong label would end the session there: it is
         # ignored, and makes the loss NaN, for which `fit` looks.
@@ -202,6 +244,25 @@ def cross_entropy(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         return unless * F.cross_entropy(logits.flatten(0, -2).float(), labels.flatten(), ignore_index=IGNORED)
     check_labels(labels, classes)
     return F.cross_entropy(logits.flatten(0, -2).float(), labels.flatten(), ignore_index=IGNORED)
+
+
+def class_numbers(labels: torch.Tensor, shape: torch.Size) -> torch.Tensor:
+    """Labels as one int64 for each row of logits, whatever integers they are and be it in a column of their own.
+
+    Raises:
+        ValueError: they are fractions, or say of each class whether it is true.
+    """
+    if labels.shape == (*shape[:-1], 1):
+        labels = labels.squeeze(-1)
+    if labels.shape == shape and shape[-1] > 1:
+        raise ValueError(
+            "The labels say of each class whether it is true: where several may be, train with "
+            "loss=torch.nn.functional.binary_cross_entropy_with_logits and labels as float; where one is, "
+            "give its number, labels.argmax(-1)."
+        )
+    if labels.is_floating_point():
+        raise ValueError("The labels are fractions: number the classes 0, 1, 2 …, or give fit a loss= for fractions.")
+    return labels.long()
 
 
 def check_labels(labels: torch.Tensor, classes: int) -> None:

@@ -19,6 +19,7 @@ from transformers import get_scheduler
 
 from course_utils import graphs, runtime
 from course_utils.batches import order_by, training_loader, unpack
+from course_utils.examples import check_classes, classes_of, trained_on
 from course_utils.fingerprint import fingerprints
 from course_utils.history import History
 from course_utils.inference import Metrics, check_labels, cross_entropy, evaluate
@@ -104,7 +105,9 @@ def fit(
     model.to(accelerator.device)
     if any(isinstance(module, nn.Conv2d) for module in model.modules()):
         model.to(memory_format=torch.channels_last)  # the layout in which convolutions are fastest
-    loader = training_loader(train, model, batch_size, seed, num_workers)
+    check_classes(classes_of(train), validation, "validation")
+    loader = training_loader(train, model, batch_size, seed, num_workers, labels="any" if loss else "classes")
+    trained_on[model] = classes_of(train)
     data, batches = loader.dataset, loader.batch_sampler
     groups = [g | plain({k: v for k, v in g.items() if k != "params"}) for g in groups or ()]
     groups = groups or parameter_groups(model, lr, weight_decay=recipe.weight_decay)

@@ -81,6 +81,12 @@ def find_head(model: nn.Module) -> str:
             linear = [n for n, m in head.named_modules(prefix=name) if isinstance(m, nn.Linear)]
             if linear:
                 return linear[-1]
+    own = model.get_classifier() if hasattr(model, "get_classifier") else None  # timm's, whatever its name
+    modules = dict(model.named_modules())
+    last = list(modules)[-1]
+    for name, module in modules.items():
+        if isinstance(module, nn.Linear) and (module is own or (isinstance(model, nn.Sequential) and name == last)):
+            return name
     raise ValueError(
         f"{type(model).__name__} has no classification head (looked for {', '.join(HEADS)}): load a class with one, "
         "such as BertForSequenceClassification or torchvision's resnet18."
@@ -108,8 +114,11 @@ def replace_head(model: nn.Module, num_labels: int) -> nn.Module:
     for name in names:
         parent, _, last = name.rpartition(".")
         old = model.get_submodule(name)
-        new = nn.Linear(old.in_features, num_labels, bias=old.bias is not None, device=old.weight.device)
+        of_old = {"bias": old.bias is not None, "device": old.weight.device, "dtype": old.weight.dtype}
+        new = nn.Linear(old.in_features, num_labels, **of_old)
         setattr(model.get_submodule(parent), last, new)
+    if hasattr(model, "num_classes"):
+        model.num_classes = num_labels
     if hasattr(model, "config"):
         model.config.num_labels = num_labels
         model.num_labels = num_labels

@@ -127,7 +127,6 @@ def broken(error):
     ("loss", "change", "capture", "reason"),
     [
         (my_loss, None, None, "the loss is a function of your own"),
-        (None, lambda row: row.pop("attention_mask"), None, "they need input_ids and attention_mask"),
         (None, lambda row: row.update(position_ids=[0] * len(row["input_ids"])), None, "they need input_ids"),
         (None, None, "hook", "the model has hooks"),
         (None, None, broken(RuntimeError("the driver is too old\nfor this")), "the driver is too old."),
