@@ -1,5 +1,6 @@
 """One step of training, as chapter 7's loop takes it: forward, backward (in pieces if memory demands), update."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -30,6 +31,8 @@ class Step:
 
     def __post_init__(self):
         self.on_cuda = self.accelerator.device.type == "cuda"
+        # fp16 meets infinite gradients by design, and its loss scaling skips such a step: only the loss counts there.
+        self.judged = 1 if self.accelerator.mixed_precision == "fp16" else 2
         # the factor of every loss: NaN from the first step that failed on, which no later gradient survives
         self.sound = torch.ones((), device=self.accelerator.device) if self.on_cuda else 1.0
 
@@ -38,19 +41,17 @@ class Step:
         loss = self.gradients(inputs, labels)
         norm = self.accelerator.clip_grad_norm_(self.model.parameters(), self.max_grad_norm)
         report = torch.stack([loss.float(), norm.float()])
-        failed = self.failed(report)
         if self.on_cuda:
-            self.sound.masked_fill_(failed, float("nan"))
+            self.sound.masked_fill_(~report[: self.judged].isfinite().all(), float("nan"))
             if self.accelerator.scaler is None:  # which would set the flag itself
                 self.optimizer.optimizer.found_inf = self.sound.isnan().float()
-        if self.on_cuda or not failed:
+        if self.on_cuda or not self.failed(report.tolist()):
             self.optimizer.step()
         self.optimizer.zero_grad()
         return report
 
-    def failed(self, report: torch.Tensor) -> torch.Tensor:
-        # fp16 meets infinite gradients by design: its loss scaling skips such a step.
-        return ~report[: 1 if self.accelerator.mixed_precision == "fp16" else 2].isfinite().all()
+    def failed(self, report: list[float]) -> bool:
+        return not all(map(math.isfinite, report[: self.judged]))
 
     def gradients(self, inputs, labels: torch.Tensor) -> torch.Tensor:
         """Compute the gradients of the batch's mean loss, in as many pieces as the GPU's memory demands."""

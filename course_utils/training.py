@@ -202,12 +202,12 @@ class _Run:
         if not self.unseen:
             return
         unseen, self.unseen = self.unseen, []
-        reports = torch.stack([report for report, _, _ in unseen]).cpu()
+        reports = torch.stack([report for report, _, _ in unseen]).tolist()
         for i, (report, (_, labels, lr)) in enumerate(zip(reports, unseen, strict=True)):
             if self.learner.failed(report):
-                self.fail(self.step - len(unseen) + i + 1, lr, labels, *report.tolist())
-            self.history.losses.append(report[0].item())
-            self.loss_sum += report[0].item() * len(labels)
+                self.fail(self.step - len(unseen) + i + 1, lr, labels, *report)
+            self.history.losses.append(report[0])
+            self.loss_sum += report[0] * len(labels)
             self.examples += len(labels)
         now = time.perf_counter()
         if self.learner.on_cuda:  # twice a second at least, after as many steps as that takes

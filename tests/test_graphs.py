@@ -46,6 +46,7 @@ def recorded(monkeypatch):
         replay = inner(self, inputs, labels)
         shapes.extend([tuple(inputs["input_ids"].shape)] * (len(self.graphs) - known))
         assert changed(self.step.model, before) == set()
+        assert all(isinstance(g["lr"], float) and not g["capturable"] for g in self.step.optimizer.param_groups)
         return replay
 
     monkeypatch.setattr(graphs.Steps, "_recorded", listening)
