@@ -201,6 +201,14 @@ def test_a_half_fetched_file_survives_what_a_server_sends_instead(server, cache,
     assert server.requests[-1] == ("/good/file.bin", f"bytes={HALF}-")
 
 
+def test_what_a_killed_attempt_left_beside_it_is_no_beginning_of_the_file(server, cache):
+    partial = keep(cache, CONTENT[:1000])
+    network.beside(partial).write_bytes(b"x" * 5000)
+    with pytest.raises(DownloadError):
+        fetch(remote(server, "closed"))
+    assert partial.read_bytes() == CONTENT[:1000]
+
+
 def test_a_web_page_is_named(server, cache):
     with pytest.raises(DownloadError, match="sent a web page instead"):
         fetch(remote(server, "html"))
