@@ -44,6 +44,7 @@ class Saves:
         self.parts = {"model": run.model, "optimizer": run.optimizer, "scheduler": run.scheduler}
         if run.accelerator.scaler is not None:
             self.parts["scaler"] = run.accelerator.scaler
+        run.accelerator.wait_for_everyone()  # the main process may still be writing an interrupted run's last save
         if self.path.exists():
             self._go_on(self._checked(self._read()))
 
