@@ -125,6 +125,7 @@ def _as_number(row: int, label):
         raise TypeError(f"The label of row {row} is {label!r}, a name: cu.split(texts, labels) numbers such labels.")
     if hasattr(label, "__len__") and getattr(label, "ndim", 1):  # several labels at once, for a loss that takes them
         return label
-    if not hasattr(label, "__index__") and not (hasattr(label, "item") and isinstance(label.item(), int)):
+    value = label.item() if hasattr(label, "item") else label  # of NumPy or PyTorch
+    if not isinstance(value, int):
         raise TypeError(f"The label of row {row} is {label!r}, not a whole number; nan or None is an empty cell.")
-    return label.__index__()
+    return int(value)

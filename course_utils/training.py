@@ -26,7 +26,7 @@ from course_utils.inference import Metrics, check_labels, cross_entropy, evaluat
 from course_utils.options import Recipe, check_options, plain
 from course_utils.saves import Saves, origin
 from course_utils.steps import Step
-from course_utils.transfer import parameter_groups
+from course_utils.transfer import name_classes, parameter_groups
 
 
 def fit(
@@ -168,6 +168,9 @@ def fit(
             accelerator.print("No epoch was better than the starting weights: these are what the model is left with.")
         if run.best_weights is not None:
             model.load_state_dict(run.best_weights)
+    known = getattr(getattr(model, "config", None), "id2label", None) or {}
+    if trained_on[model] and [*known.values()] == [f"LABEL_{i}" for i in range(len(trained_on[model]))]:
+        name_classes(model, trained_on[model])
     return run.history
 
 

@@ -1,6 +1,7 @@
 """Turning a pretrained network to another task (chapters 3, 8 and 9): heads, freezing, rates per layer."""
 
 import re
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from torch import nn
@@ -122,7 +123,13 @@ def replace_head(model: nn.Module, num_labels: int) -> nn.Module:
     if hasattr(model, "config"):
         model.config.num_labels = num_labels
         model.num_labels = num_labels
+        name_classes(model, [f"LABEL_{i}" for i in range(num_labels)])  # not as the old head's classes were called
     return model
+
+
+def name_classes(model: nn.Module, names: Sequence[str]) -> None:
+    """Write the classes' names into a transformers model's config, both ways, so that ``pipeline`` says them."""
+    model.config.id2label, model.config.label2id = dict(enumerate(names)), {name: i for i, name in enumerate(names)}
 
 
 def parameter_groups(

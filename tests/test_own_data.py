@@ -51,7 +51,7 @@ def test_a_table_becomes_a_classifier_that_says_its_answers_by_name_elsewhere(ta
     train, validation, test = (cu.tokenize(part, tokenizer, 32) for part in (own.train, own.validation, own.test))
     torch.manual_seed(0)
     tiny = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
-    config = BertConfig(vocab_size=len(tokenizer), **tiny, id2label=own.id2label, label2id=own.label2id)
+    config = BertConfig(vocab_size=len(tokenizer), **tiny)  # fit gives its classes the data's names
     model = AutoModelForSequenceClassification.from_config(config)
     cu.fit(model, train, validation, epochs=8, lr=5e-3, progress=False)
     judged = cu.evaluate(model, test)
@@ -82,6 +82,18 @@ def test_a_table_becomes_a_classifier_that_says_its_answers_by_name_elsewhere(ta
     said, long = done.stdout.splitlines()[-2:]
     assert json.loads(said) == [own.classes[i] for i in logits.argmax(-1)]
     assert long in own.classes
+
+
+def test_fit_leaves_names_that_a_model_has():
+    from transformers import BertConfig, BertForSequenceClassification, BertTokenizer
+
+    own = cu.split([f"it is {i}" for i in range(12)], ["no", "yes"] * 6)
+    tokenizer = BertTokenizer.from_pretrained(cu.checkpoint("bert-base-uncased"))
+    tiny = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 8}
+    for given, left in (({}, {0: "no", 1: "yes"}), ({"id2label": {0: "non", 1: "oui"}}, {0: "non", 1: "oui"})):
+        model = BertForSequenceClassification(BertConfig(vocab_size=len(tokenizer), **tiny, **given))
+        cu.fit(model, cu.tokenize(own.train, tokenizer), epochs=1, progress=False)
+        assert model.config.id2label == left
 
 
 def photograph(colour, seed, side=48):

@@ -231,7 +231,9 @@ def test_a_text_that_cannot_be_meant_is_named(tokenizer, text, sentence):
         cu.tokenize(Split(["good", text], [1, 0]), tokenizer)
 
 
-@pytest.mark.parametrize("labels", [[True, False], np.array([1, 0]), torch.tensor([1, 0]), [[0, 1], [1.0, 1.0]]])
+@pytest.mark.parametrize(
+    "labels", [[True, False], np.array([True, False]), np.array([1, 0]), torch.tensor([1, 0]), [[0, 1], [1.0, 1.0]]]
+)
 def test_labels_of_any_whole_number_and_several_at_once_go_through(tokenizer, labels):
     data = cu.tokenize(Split(["good", "bad"], labels, classes=["no", "yes"]), tokenizer)
     assert np.array_equal([data[i]["labels"] for i in range(2)], labels) and data.classes == ["no", "yes"]

@@ -293,7 +293,15 @@ def test_the_pages_listing_for_ones_own_data_runs(photos, tmp_path, monkeypatch,
 
 
 @pytest.mark.parametrize(
-    ("label", "said"), [("pos", "a name: cu.split"), (1.0, "not a whole number"), (None, "None is")]
+    ("label", "said"),
+    [
+        ("pos", "a name: cu.split"),
+        (1.0, "not a whole number"),
+        (None, "None is"),
+        (np.float32(1), "not a whole"),
+        (torch.tensor(1.0), "not a whole"),
+        (float("nan"), "not a whole"),
+    ],  # fmt: skip
 )
 def test_tokenize_names_the_row_of_a_label_that_is_no_number(label, said):
     with pytest.raises(TypeError, match=f"The label of row 1 is .*{said}"):

@@ -44,6 +44,15 @@ def test_berts_head_is_found_and_replaced():
     assert model(torch.tensor([[1, 2, 3]])).logits.shape == (1, 7)
 
 
+def test_a_new_head_forgets_the_names_of_the_old_ones_classes():
+    """The number of classes may be the same: "positive" would then be said of the second breed of dog."""
+    old = BertConfig(**TINY.to_dict() | {"id2label": {0: "negative", 1: "positive"}, "label2id": {"negative": 0}})
+    model = replace_head(BertForSequenceClassification(old), 2)
+    assert model.config.id2label == {0: "LABEL_0", 1: "LABEL_1"}
+    assert model.config.label2id == {"LABEL_0": 0, "LABEL_1": 1} and model.num_labels == 2
+    assert replace_head(model, 3).config.num_labels == model.num_labels == 3
+
+
 def test_a_model_without_a_head_is_named():
     with pytest.raises(ValueError, match="BertModel has no classification head.*BertForSequenceClassification"):
         replace_head(BertModel(TINY), 2)
