@@ -10,7 +10,6 @@ _NAMES = {
     "runtime": "Runtime setup stand_ins",
     "texts": "Reviews Split tokenize",
     "pictures": "PictureError PictureSplits Pictures load_folder read_picture",
-    "splits": "split",
     "transfer": "count_parameters find_head freeze parameter_groups replace_head unfreeze",
     "inference": "Metrics embed evaluate predict",
     "options": "Recipe",
@@ -24,6 +23,7 @@ _NAMES = {
     "sources.reviews": "load_questions load_reviews",
     "sources.photographs": "load_cifar10 load_pokemon",
     "sources.creatures": "creatures",
+    "sources.splits": "split",
     "sources.scores": "load_scores",
 }
 _HOME = {name: module for module, names in _NAMES.items() for name in names.split()}

@@ -14,7 +14,7 @@ from sklearn.model_selection import StratifiedGroupKFold
 
 import course_utils as cu
 from course_utils.pictures import Pictures
-from course_utils.splits import PARTS
+from course_utils.sources.splits import PARTS
 from course_utils.texts import Split, text_key
 
 
@@ -273,7 +273,7 @@ def test_a_link_that_leads_nowhere_is_left_out_and_a_file_that_may_not_be_read_i
     def refused(source):
         raise PermissionError(13, "Permission denied", str(source))
 
-    monkeypatch.setattr("course_utils.splits.read_picture", refused)
+    monkeypatch.setattr("course_utils.sources.splits.read_picture", refused)
     with pytest.raises(PermissionError):
         cu.split(pictures)
 
@@ -301,7 +301,7 @@ def test_the_pages_listing_for_ones_own_data_runs(photos, tmp_path, monkeypatch,
         (np.float32(1), "not a whole"),
         (torch.tensor(1.0), "not a whole"),
         (float("nan"), "not a whole"),
-    ],  # fmt: skip
+    ],
 )
 def test_tokenize_names_the_row_of_a_label_that_is_no_number(label, said):
     with pytest.raises(TypeError, match=f"The label of row 1 is .*{said}"):
