@@ -4,6 +4,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from right_answers import RIGHT_ANSWERS
 from wrong_answers import WRONG_ANSWERS
 
 from course_utils.desk.exercises import exercises_in
@@ -32,6 +33,15 @@ def test_the_solution_is_accepted(name):
     solution = EXERCISES[name].solution
     assert "# BEGIN SOLUTION" in solution and "# END SOLUTION" in solution
     grade(name, solution)
+
+
+@pytest.mark.parametrize(("name", "i"), [(name, i) for name in RIGHT_ANSWERS for i in range(len(RIGHT_ANSWERS[name]))])
+def test_a_right_answer_of_another_style_is_accepted(name, i):
+    grade(name, RIGHT_ANSWERS[name][i])
+
+
+def test_each_exercise_has_right_answers_of_several_styles():
+    assert set(EXERCISES) == set(RIGHT_ANSWERS) and {len(a) for a in RIGHT_ANSWERS.values()} == {2}  # and the solution
 
 
 @pytest.mark.parametrize("name", EXERCISES)

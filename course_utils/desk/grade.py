@@ -179,16 +179,14 @@ def journal_in(out: Path, force: bool) -> dict[str, dict]:
     return done
 
 
-def grade(
-    folder: Path, assignment: Path, out: Path, *, seconds=10.0, workers=0, trusted=False, force=False, on=""
-) -> int:
+def grade(folder: Path, assignment: Path, out: Path, *, seconds=10.0, workers=0, trusted=False, force=False) -> int:
     """Grade the submissions in a folder; returns how many problems there are.
 
     Raises:
         ValueError: no submissions, no assignment, no sandbox, or a folder `out` that holds something else.
     """
     release, submissions = load_release(assignment), find(folder)
-    if not trusted and not on:
+    if not trusted:
         from course_utils.desk.judge import missing
 
         if why := missing():
@@ -197,12 +195,7 @@ def grade(
     done = journal_in(out, force)
     results = [done[task.key] for task in tasks if task.key in done]
     left = [task for task in tasks if task.key not in done]
-    if on:
-        from course_utils.desk.cluster import on_cluster
-
-        graded = on_cluster(left, on)
-    else:
-        graded = here(left, workers or os.cpu_count() or 1)
+    graded = here(left, workers or os.cpu_count() or 1)
     with open(out / JOURNAL, "a", encoding="utf-8") as journal:
         for result in tqdm(graded, total=len(left), unit="submission"):
             results.append(result)
