@@ -53,6 +53,21 @@ def test_a_new_head_forgets_the_names_of_the_old_ones_classes():
     assert replace_head(model, 3).config.num_labels == model.num_labels == 3
 
 
+def test_a_new_head_has_a_bias_if_the_old_one_had():
+    for bias in (True, False):
+        model = nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 2, bias=bias))
+        assert (replace_head(model, 5)[-1].bias is not None) == bias
+
+
+def test_an_unfrozen_batch_norm_is_in_the_mode_of_its_module():
+    norm = nn.Sequential(nn.BatchNorm1d(3))
+    freeze(norm.train())(torch.randn(4, 3))
+    assert not norm[0].training
+    assert unfreeze(norm)[0].training
+    freeze(norm.eval())
+    assert not unfreeze(norm)[0].training
+
+
 def test_a_model_without_a_head_is_named():
     with pytest.raises(ValueError, match="BertModel has no classification head.*BertForSequenceClassification"):
         replace_head(BertModel(TINY), 2)
