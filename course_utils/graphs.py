@@ -69,7 +69,7 @@ class Steps:
     def _padded(self, inputs, labels: torch.Tensor, at_least: int = 0):
         """The batch at one of a few lengths, unless its labels would not fit it then."""
         padded = to_few_lengths(inputs, self.step.model, at_least)
-        if padded is inputs or labels.ndim < 2:
+        if padded is inputs or labels.ndim < 2 or labels.shape[1] == 1:
             return padded, labels
         tokens, length = inputs["input_ids"].shape[1], padded["input_ids"].shape[1]
         of_tokens = labels.shape[1] == tokens
