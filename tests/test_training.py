@@ -292,6 +292,41 @@ def test_two_processes_train_one_model(tmp_path):
     assert all(torch.equal(first[name], second[name]) for name in first)
 
 
+@pytest.mark.hard
+def test_two_processes_resume_in_mid_epoch_and_may_leave_weights_unused(tmp_path):
+    """An interrupted run ends with the weights of an uninterrupted one, on both processes."""
+    script = tmp_path / "train.py"
+    script.write_text(
+        "import sys, torch\n"
+        f"sys.path[:0] = {PATHS}\n"
+        "from torch import nn\n"
+        "from course_utils import runtime\n"
+        "from test_training import Noisy, StopAt, fit, same_weights\n"
+        "runtime.device = lambda: torch.device('cpu')\n"
+        "def network():\n"
+        "    torch.manual_seed(0)\n"
+        "    model = nn.Linear(4, 2)\n"
+        "    model.unused = nn.Linear(4, 2)\n"
+        "    return model\n"
+        "options = dict(epochs=3, lr=1e-2, batch_size=4, precision='fp32', progress=False)\n"
+        "saving = options | dict(checkpoint_dir=sys.argv[1], save_every=2)\n"
+        "whole, broken = network(), network()\n"
+        "fit(whole, Noisy(), **options)\n"
+        "try:\n"
+        "    fit(broken, Noisy(42 + 20 + 15), **saving)  # the fingerprint's readings come first\n"
+        "except StopAt:\n"
+        "    broken = network()  # as a process started anew would: the traceback holds on to the other one\n"
+        "fit(broken, Noisy(), **saving)\n"
+        "assert same_weights(whole, broken)\n"
+        "fit(network(), Noisy(), Noisy(), **options)\n"
+        "print('as one')\n"
+        "torch.distributed.destroy_process_group()\n"
+    )
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", script, tmp_path]
+    done = subprocess.run(launch, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0 and done.stdout.count("as one") == 2, done.stderr
+
+
 class SmallMemory(nn.Linear):
     """A layer that runs out of memory beyond four examples, as a GPU would."""
 
