@@ -21,7 +21,7 @@ def course(tmp_path, monkeypatch):
     monkeypatch.delenv("COURSE_MIRROR", raising=False)
     monkeypatch.setattr(claims, "RECORD", tmp_path / "record.jsonl")
     config = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))
-    del config["bibtex_bibfiles"], config["sphinx"]  # large, and no matter here
+    del config["bibtex_bibfiles"], config["sphinx"], config["html"]["favicon"]  # large, and no matter here
     (tmp_path / "_config.yml").write_text(yaml.safe_dump(config), encoding="utf-8")
     toc = {
         "format": "jb-book",

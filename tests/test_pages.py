@@ -11,6 +11,8 @@ import pytest
 import yaml
 from check_site import broken_links
 
+from course_utils.desk.page import address_of_site
+
 ROOT = Path(__file__).parents[1]
 BOOK = ROOT / "book/en"
 PAGES = sorted([*BOOK.glob("*.md"), *BOOK.glob("*.ipynb")])
@@ -122,8 +124,9 @@ def builds(tmp_path_factory):
     """A book of three pages with the project's settings, built once for each fault, all at the same time."""
     config = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))
     config["bibtex_bibfiles"] = [str(ROOT / file) for file in config["bibtex_bibfiles"]]
-    for name in ("html_static_path", "html_css_files", "mathjax_path", "nb_ipywidgets_js"):  # large, and no matter here
-        del config["sphinx"]["config"][name]
+    config["html"]["favicon"] = str(ROOT / config["html"]["favicon"])
+    for name in ("html_static_path", "html_css_files", "html_js_files", "mathjax_path", "nb_ipywidgets_js"):
+        del config["sphinx"]["config"][name]  # large, and no matter here
     started = {}
     for fault, (paragraph, _) in FAULTS.items():
         folder = tmp_path_factory.mktemp("book")
@@ -142,6 +145,26 @@ def test_a_sound_book_builds_and_its_site_has_no_broken_links(builds):
     folder, said, status = builds["nothing"]
     assert status == 0, said
     assert broken_links(folder / "_build/html") == []
+
+
+def test_a_page_says_what_a_link_to_it_shows_and_loads_nothing_twice(builds):
+    site = builds["nothing"][0] / "_build/html"
+    page = (site / "chapter.html").read_text(encoding="utf-8")
+    assert re.search(r'<meta property="og:title" content="A chapter">', page)
+    assert "THEBE_JS_URL" not in page and "sphinx-thebe" not in page
+    assert 'data-default-mode="auto"' in page
+    assert "your_account.github.io" not in page, "an address that nobody has is no canonical one"
+    assert "This page does not exist" in (site / "404.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("repository, site", [
+    ("https://github.com/Ada/course", "https://ada.github.io/course/"),
+    ("https://github.com/Ada/ada.github.io", "https://ada.github.io/"),
+    ("https://github.com/your_account/pretrained-models-hands-on", ""),
+    ("https://gitlab.com/ada/course", ""),
+])  # fmt: skip
+def test_the_address_of_the_site_follows_from_that_of_the_repository(repository, site):
+    assert address_of_site(repository) == site
 
 
 @pytest.mark.parametrize("fault", list(FAULTS)[1:])
