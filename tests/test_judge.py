@@ -90,9 +90,9 @@ TRAVELS = {  # an answer, and a check that it must pass
         "import contextlib, io\nwith contextlib.redirect_stdout(io.StringIO()) as said: f()\n"
         "assert said.getvalue() == 'hello\\n'",
     ),
-    "a text that the check executes": (
-        F + "...\ntext = 'a = b + 1'",
-        "names = {'b': 1}\nexec(text, names)\nassert names['a'] == 2",
+    "a text that the check executes, to where it can do no harm": (
+        F + "...\ntext = 'import os\\na = os.getpid() + b'",
+        "import os\nnames = dict(b=0)\nexec(text, names)\nassert names['a'] > 0 and names['a'] != os.getpid()",
     ),
 }
 
