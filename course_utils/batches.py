@@ -62,7 +62,8 @@ class _Batches(Sampler):
 def order_by(data, batches, seed: int, epoch: int) -> None:
     """Make an epoch's batches depend on seed and epoch alone: their order in a DataLoader of the caller's too."""
     if isinstance(data, Examples):
-        data.epoch = batches.epoch = epoch
+        data.epoch.fill_(epoch)
+        batches.epoch = epoch
     set_seed(seed + epoch)
     if (generator := getattr(getattr(batches, "sampler", None), "generator", None)) is not None:
         generator.manual_seed(seed + epoch)
@@ -85,11 +86,11 @@ def training_loader(
     batches = _Batches(len(data), batch_size, seed, lengths_of(data), pairs=norms)
     pin = runtime.device().type == "cuda"
     data = Examples(data, labels, seed)
+    workers = {"num_workers": num_workers, "persistent_workers": num_workers > 0}
     if num_workers:
         _check_workers_can_have(data)
-    return DataLoader(
-        data, batch_sampler=batches, collate_fn=collate_for(model), num_workers=num_workers, pin_memory=pin
-    )
+        data.epoch.share_memory_()
+    return DataLoader(data, batch_sampler=batches, collate_fn=collate_for(model), pin_memory=pin, **workers)
 
 
 def _check_workers_can_have(data: Dataset) -> None:
@@ -112,6 +113,11 @@ def lengths_of(data: Dataset) -> list[int] | None:
     """The texts' lengths in tokens; None where the data are not texts."""
     if hasattr(data, "lengths"):
         return data.lengths
+    if "input_ids" in (getattr(data, "column_names", None) or ()):  # of `datasets`: Arrow need not read the rows
+        from pyarrow.compute import list_value_length
+
+        tables = data.select_columns("input_ids").with_format("arrow").iter(10_000)
+        return [length for table in tables for length in list_value_length(table["input_ids"]).to_pylist()]
     if len(data) and isinstance(data[0], Mapping) and "input_ids" in data[0]:
         return [len(data[i]["input_ids"]) for i in range(len(data))]
     return None
@@ -186,7 +192,10 @@ def _collate(examples: list, takes: Takes):
         examples = [{"attention_mask": [1] * len(example["input_ids"]), **example} for example in examples]
     padding = {"input_ids": takes.pad, "labels": IGNORED}
     side = "left" if takes.left else "right"
-    columns = {name: [torch.as_tensor(example[name]) for example in examples] for name in examples[0]}
+    names = [name for name, value in examples[0].items() if not isinstance(value, str)]
+    if "input_ids" in takes.names:  # as Trainer does: what else a data set knows of a text stays there
+        names = [name for name in names if name in (*takes.names, "labels", "label", "label_ids")]
+    columns = {name: [torch.as_tensor(example[name]) for example in examples] for name in names}
     return {
         name: pad_sequence(values, batch_first=True, padding_value=padding.get(name, 0), padding_side=side)
         if values[0].ndim

@@ -25,14 +25,15 @@ class Examples(Dataset):
     """
 
     def __init__(self, data: Dataset, labels: str | None, seed: int | None = None):
-        self.data, self.labels, self.seed, self.epoch = data, labels, seed, 0
+        self.data, self.labels, self.seed = data, labels, seed
+        self.epoch = torch.zeros((), dtype=torch.int64)  # a tensor, so that processes that outlive an epoch see it
 
     def __len__(self):
         return len(self.data)
 
     def __getitem__(self, row: int):
         if self.seed is not None:
-            seed_cpu(hash((self.seed, self.epoch, row)) % 2**63)
+            seed_cpu(hash((self.seed, int(self.epoch), row)) % 2**63)
         example = self.data[row]
         if isinstance(example, Mapping):
             example = with_labels(example)

@@ -2,7 +2,10 @@
 
 from dataclasses import dataclass, field
 
+import numpy as np
 from torch.utils.data import Dataset
+
+AT_A_TIME = 1000  # texts: what a tokenizer returns takes far more room than the ids
 
 
 @dataclass(frozen=True)
@@ -65,7 +68,10 @@ class TokenizedTexts(Dataset):
         return len(self.labels)
 
     def __getitem__(self, index):
-        return {**{name: values[index] for name, values in self.encodings.items()}, "labels": self.labels[index]}
+        return {
+            **{k: np.asarray(values[index]).tolist() for k, values in self.encodings.items()},
+            "labels": self.labels[index],
+        }
 
 
 def check_texts(texts) -> None:
@@ -110,14 +116,19 @@ def tokenize(split: Split, tokenizer, max_length: int = 128) -> TokenizedTexts:
         raise ValueError(
             f"max_length={max_length} must be a whole number of at least {least}, special tokens included."
         )
-    encodings = tokenizer(
-        list(split.texts),
-        truncation=True,
-        max_length=max_length,
-        return_token_type_ids=False,
-        return_attention_mask=True,
-    )
-    return TokenizedTexts(dict(encodings), labels, getattr(split, "classes", None))
+    encodings = {}
+    for start in range(0, len(split.texts), AT_A_TIME):
+        some = tokenizer(
+            list(split.texts[start : start + AT_A_TIME]),
+            truncation=True,
+            max_length=max_length,
+            return_token_type_ids=False,
+            return_attention_mask=True,
+        )
+        for name, column in some.items():  # as the narrowest integers: two bytes an id, one a mask, for BERT
+            narrow = [np.array(values, np.min_scalar_type(max(values, default=0))) for values in column]
+            encodings.setdefault(name, []).extend(narrow)
+    return TokenizedTexts(encodings, labels, getattr(split, "classes", None))
 
 
 def _as_number(row: int, label):

@@ -31,6 +31,8 @@ BENCHMARKS = {  # how a claim begins → what records it; a chapter's begin with
     "bert-base-uncased": "benchmarks/finetune_text.py --record",
     "text": "benchmarks/finetune_text.py --record",
     "vision": "benchmarks/finetune_vision.py --record",
+    "inference": "benchmarks/inference.py --record",
+    "growth": "benchmarks/growth.py --record",
 }
 
 

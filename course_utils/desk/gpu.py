@@ -64,6 +64,7 @@ def steps() -> dict[str, list[str]]:
         "tests": tests,
         "finetune_text": ["benchmarks/finetune_text.py", "--record"],
         "finetune_vision": ["benchmarks/finetune_vision.py", "--record"],
+        "inference": ["benchmarks/inference.py", "--record"],
         "reviews_accuracy": ["benchmarks/reviews_accuracy.py", "--only", "bundled", "--record"],
         "pictures_accuracy": ["benchmarks/pictures_accuracy.py", "--only", "creatures-20", "--record"],
     }
