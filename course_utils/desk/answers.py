@@ -129,12 +129,8 @@ def cells_of(content: bytes) -> list[dict]:
 
 def chapter_of(cells: list[dict], release: dict) -> str:
     """Which chapter of the assignment a notebook is a copy of; nothing where it is of none."""
-    sources = {cell["source"] for cell in cells}
-    names = {cell["name"] for cell in cells}
-    score = {
-        number: len(sources & set(chapter["cells"])) + 3 * len(names & set(chapter["exercises"]))
-        for number, chapter in release["chapters"].items()
-    }
+    names = {cell["name"] for cell in cells}  # not the cells' texts: the set-up cell is the same in all chapters
+    score = {number: len(names & set(chapter["exercises"])) for number, chapter in release["chapters"].items()}
     best = max(score, key=score.get)
     if score[best]:
         return best
