@@ -6,7 +6,7 @@ Both train the same network from random weights on the same drawn pictures, afte
 documents name none, and half precision gains the more the larger it is. Beside them: pictures a second of loading alone
 (as the chapters do it: decoded once, then crop, flip and normalisation), and of the steps alone on one batch that lies
 ready; loading must not be the bottleneck. From files, as JPEG: the loop in one process and with loader processes, in
-the precision that the hardware computes fastest; `cu.fit`, with as many. Of `cu.fit`: the share that its
+the precision that the hardware computes fastest; `cu.fit`, which chooses their number. Of `cu.fit`: the share that its
 convolutions have of the rate of one large matrix product, and on a GPU the share of the time in which that computes.
 On a GPU it takes 224 px and 2,560 pictures, unless told otherwise. Last, five epochs of a head on cached features
 (`cu.embed`) against five in which a frozen backbone computes them anew.
@@ -15,7 +15,6 @@ On a GPU it takes 224 px and 2,560 pictures, unless told otherwise. Last, five e
 import copy
 import os
 import tempfile
-from functools import partial
 from pathlib import Path
 
 import torch
@@ -113,7 +112,7 @@ def from_files(data, batch: int) -> dict:
         return {
             f"vision-{batch}-files-documents-loop": pictures_per_second(documents_loop, data, batch),
             f"vision-{batch}-files-{workers}-workers-loop": pictures_per_second(loop, data, batch),
-            f"vision-{batch}-files-fit": pictures_per_second(partial(fit, workers=workers), data, batch),
+            f"vision-{batch}-files-fit": pictures_per_second(fit, data, batch),
         }
 
 

@@ -3,7 +3,7 @@
     python benchmarks/growth.py [--most 100000] [--record]
 
 Texts of 60 words: `cu.tokenize`, and the bytes that a text then takes. Pictures of 96 px in files: one pass over them
-as `fit` reads them (decoded, cropped, in batches), which holds none of them; and `in_memory`, which holds all.
+as `fit` reads them (decoded, cropped, batches of bytes), which holds none of them; and `in_memory`, which holds all.
 Each size has a process of its own; its memory is what it took beyond that of ten examples.
 """
 

@@ -3,7 +3,7 @@
 import copy
 import multiprocessing
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -20,6 +20,7 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset, Sampler, defa
 
 from course_utils import runtime
 from course_utils.examples import Examples, with_labels
+from course_utils.loading import for_batches, workers_for
 from course_utils.transfer import BATCH_NORMS
 
 IGNORED = -100  # the label of a position that does not count, in PyTorch and transformers
@@ -70,7 +71,13 @@ def order_by(data, batches, seed: int, epoch: int) -> None:
 
 
 def training_loader(
-    data: Dataset | DataLoader, model: nn.Module, batch_size: int, seed: int, num_workers: int, labels: str = "classes"
+    data: Dataset | DataLoader,
+    model: nn.Module,
+    batch_size: int,
+    seed: int,
+    num_workers: int | None,
+    labels: str = "classes",
+    epochs: int = 1,
 ) -> DataLoader:
     if isinstance(data, IterableDataset) or isinstance(getattr(data, "dataset", None), IterableDataset):
         raise TypeError(
@@ -85,12 +92,19 @@ def training_loader(
     norms = PartialState().num_processes == 1 and any(isinstance(m, BATCH_NORMS) for m in model.modules())
     batches = _Batches(len(data), batch_size, seed, lengths_of(data), pairs=norms)
     pin = runtime.device().type == "cuda"
+    data, finish = for_batches(data)
     data = Examples(data, labels, seed)
-    workers = {"num_workers": num_workers, "persistent_workers": num_workers > 0}
+    workers = {"num_workers": num_workers or 0}
     if num_workers:
         _check_workers_can_have(data)
+    elif num_workers is None and not batches.lengths:
+        workers |= workers_for(data, batch_size, epochs)
+    if workers["num_workers"]:
         data.epoch.share_memory_()
-    return DataLoader(data, batch_sampler=batches, collate_fn=collate_for(model), pin_memory=pin, **workers)
+        workers["persistent_workers"] = True
+    loader = DataLoader(data, batch_sampler=batches, collate_fn=collate_for(model), pin_memory=pin, **workers)
+    loader.finish = finish
+    return loader
 
 
 def _check_workers_can_have(data: Dataset) -> None:
@@ -240,8 +254,8 @@ def _check_ids(input_ids: torch.Tensor, takes: Takes) -> None:
         )
 
 
-def unpack(batch, device: torch.device | None = None):
-    """(inputs, labels) of a batch: inputs is a dict of keyword arguments or the one positional argument.
+def unpack(batch, device: torch.device | None = None, finish: Callable | None = None):
+    """(inputs, labels) of a batch: inputs is a dict of keyword arguments, or the one positional argument, finished.
 
     Labels are int64 if they are whole numbers, and None if there are none.
     """
@@ -253,6 +267,7 @@ def unpack(batch, device: torch.device | None = None):
         inputs = inputs.to(device)
         if inputs.ndim == 4:
             inputs = inputs.contiguous(memory_format=torch.channels_last)
+        inputs = finish(inputs) if finish else inputs
     if labels is not None:
         labels = labels.to(device)
         labels = labels if labels.is_floating_point() else labels.long()

@@ -28,6 +28,7 @@ from course_utils.batches import (
     unpack,
 )
 from course_utils.examples import Examples, check_classes, trained_on
+from course_utils.loading import for_batches, workers_for
 from course_utils.options import check_options
 from course_utils.transfer import find_head
 
@@ -127,7 +128,7 @@ def run_through(
     device = runtime.device()
     on_cuda = device.type == "cuda"
     precision = precision or runtime.precision(device)
-    order = None
+    order = finish = None
     if not isinstance(data, DataLoader):
         lengths = lengths_of(data)
         order = list(range(len(data)))
@@ -140,8 +141,10 @@ def run_through(
             start += len(batches[-1])
         if lengths and not Takes.of(model).masked:
             batches = [list(same) for batch in batches for _, same in groupby(batch, lengths.__getitem__)]
+        data, finish = for_batches(data)
         data, collate = Examples(data, kind), collate_for(model, labelled=kind is not None)
-        data = DataLoader(data, batch_sampler=batches, collate_fn=collate, pin_memory=on_cuda)
+        workers = workers_for(data, len(batches[0])) if batches and not lengths else {}
+        data = DataLoader(data, batch_sampler=batches, collate_fn=collate, pin_memory=on_cuda, **workers)
     else:
         data = as_taken(data, model)
     amp = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(precision)
@@ -150,7 +153,7 @@ def run_through(
     try:
         done, outputs, labels, held = [], [], [], 0
         for batch in data:
-            inputs, batch_labels = unpack(send_to_device(batch, device, non_blocking=on_cuda))
+            inputs, batch_labels = unpack(send_to_device(batch, device, non_blocking=on_cuda), finish=finish)
             with torch.autocast(device.type, dtype=amp, enabled=amp is not None):
                 run = partial(_read, read, model, on_cuda)
                 outputs.append(_in_pieces(run, inputs, size_of(inputs)))

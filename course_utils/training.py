@@ -45,7 +45,7 @@ def fit(
     precision: str | None = None,
     checkpoint_dir: str | os.PathLike | None = None,
     save_every: int | None = None,
-    num_workers: int = 0,
+    num_workers: int | None = None,
     seed: int = 0,
     log_with=None,
     progress: bool = True,
@@ -78,7 +78,7 @@ def fit(
             weights, data and options. A finished run goes on if `epochs` is larger. Several machines must share it.
         save_every: save also after each such number of steps. (In a DataLoader of the caller's, random transforms are
             drawn anew after an interruption in mid-epoch: the weights are then as good, but not the same.)
-        num_workers: processes that load data.
+        num_workers: processes that load data; None: as many as keep a GPU from waiting, where that pays.
         seed: of the order of the examples and of dropout.
         log_with: what else keeps each epoch's record, as accelerate takes it: "tensorboard", "wandb" or a tracker.
         progress: show a bar.
@@ -106,9 +106,9 @@ def fit(
     if any(isinstance(module, nn.Conv2d) for module in model.modules()):
         model.to(memory_format=torch.channels_last)  # the layout in which convolutions are fastest
     check_classes(classes_of(train), validation, "validation")
-    loader = training_loader(train, model, batch_size, seed, num_workers, labels="any" if loss else "classes")
+    loader = training_loader(train, model, batch_size, seed, num_workers, "any" if loss else "classes", epochs)
     trained_on[model] = classes_of(train)
-    data, batches = loader.dataset, loader.batch_sampler
+    data, batches, finish = loader.dataset, loader.batch_sampler, getattr(loader, "finish", None)
     groups = [g | plain({k: v for k, v in g.items() if k != "params"}) for g in groups or ()]
     groups = groups or parameter_groups(model, lr, weight_decay=recipe.weight_decay)
     for group in groups:
@@ -144,7 +144,7 @@ def fit(
                 wrapped.train()
                 started, earlier = time.perf_counter(), run.examples
                 for batch in skip_first_batches(loader, done) if done else loader:
-                    inputs, labels = unpack(batch)
+                    inputs, labels = unpack(batch, finish=finish)
                     # Each step has a seed of its own, so that a resumed run draws an uninterrupted one's dropout.
                     own_seed = hash((seed, run.step, accelerator.process_index)) % 2**63
                     report = learn(inputs, labels, own_seed)  # forward, loss, backward, clipping, optimizer.step()

@@ -1,4 +1,4 @@
-"""Data on their way to a device: processes that load, token ids in little room, Arrow as it is."""
+"""Data on their way to a device: pictures as bytes, processes that load, token ids in little room, Arrow as it is."""
 
 import multiprocessing
 import sys
@@ -9,16 +9,26 @@ import pytest
 import torch
 from PIL import Image
 from torch import nn
+from torch.utils.data import Dataset, Subset
+from torchvision import transforms as v1
+from torchvision.models import ResNet18_Weights
 from torchvision.transforms import v2
 from transformers import BertConfig, BertForSequenceClassification, BertTokenizer
 
 import course_utils as cu
-from course_utils import batches
+from course_utils import batches, inference, loading, runtime
 from course_utils.batches import order_by, training_loader
+from course_utils.examples import Examples
+from course_utils.loading import for_batches, workers_for
 
 MEAN, STD = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
 TAIL = [v2.ToImage(), v2.ToDtype(torch.float32, scale=True), v2.Normalize(MEAN, STD)]
-TRANSFORM = v2.Compose([v2.RandomResizedCrop(24), v2.RandomHorizontalFlip(), *TAIL])
+TRANSFORMS = {
+    "preset": ResNet18_Weights.DEFAULT.transforms(crop_size=24, resize_size=32),
+    "v2": v2.Compose([v2.RandomResizedCrop(24), v2.RandomHorizontalFlip(), *TAIL]),
+    "v2 without normalisation": v2.Compose([v2.Resize((24, 24)), *TAIL[:2]]),
+    "v1": v1.Compose([v1.RandomResizedCrop(24), v1.ColorJitter(0.4), v1.ToTensor(), v1.Normalize(MEAN, STD)]),
+}
 
 
 def pictures(count=6, transform=None):
@@ -33,6 +43,68 @@ def network():
     return nn.Sequential(nn.Conv2d(3, 4, 5, stride=3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2))
 
 
+@pytest.mark.parametrize("name", TRANSFORMS)
+def test_pictures_travel_as_bytes_and_come_out_as_their_transform_makes_them(name):
+    data = pictures(transform=TRANSFORMS[name])
+    lean, finish = for_batches(data)
+    one_by_one, as_bytes = Examples(data, "classes", 0), Examples(lean, "classes", 0)
+    wanted = torch.stack([one_by_one[i][0] for i in range(len(data))])
+    sent = torch.stack([as_bytes[i][0] for i in range(len(data))])
+    assert sent.dtype == torch.uint8 and data.transform is TRANSFORMS[name]
+    made = finish(sent.contiguous(memory_format=torch.channels_last))
+    torch.testing.assert_close(made, wanted, rtol=0, atol=1e-6)
+    assert made.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_a_part_and_torchvisions_folder_travel_as_bytes_too(tmp_path):
+    from torchvision.datasets import ImageFolder
+
+    (tmp_path / "a").mkdir()
+    Image.new("RGB", (30, 30), "red").save(tmp_path / "a/1.png")
+    for data in (ImageFolder(tmp_path, TRANSFORMS["v2"]), Subset(pictures(transform=TRANSFORMS["v2"]), [1])):
+        lean, finish = for_batches(data)
+        assert lean[0][0].dtype == torch.uint8 and finish(lean[0][0][None]).dtype == torch.float32
+
+
+class Halved(cu.Pictures):
+    def __getitem__(self, index):
+        picture, label = super().__getitem__(index)
+        return picture / 2, label
+
+
+@pytest.mark.parametrize(
+    "transform",
+    [
+        lambda picture: torch.zeros(3, 24, 24),
+        v2.Compose([*TAIL, v2.RandomErasing(p=1)]),  # draws for each picture anew, at the end
+        v2.Compose([v2.ToImage()]),
+        None,
+    ],
+)
+def test_what_is_not_known_to_be_alike_for_a_batch_stays_with_each_picture(transform):
+    data = pictures(transform=transform)
+    assert for_batches(data)[1] is None and for_batches(data)[0].transform is transform
+    own = Halved([Image.new("RGB", (40, 40))], [0], ["a"], TRANSFORMS["v2"])
+    assert for_batches(own) == (own, None)  # what it does to pictures after their transform is its own
+
+
+def test_training_and_inference_are_the_same_by_bytes(monkeypatch):
+    data = pictures(transform=TRANSFORMS["v2"])
+    still = pictures(transform=TRANSFORMS["preset"])
+
+    def run():
+        model = network()
+        history = cu.fit(model, data, epochs=2, lr=1e-2, batch_size=4, precision="fp32", progress=False)
+        return history.losses, cu.predict(model, still, precision="fp32")
+
+    losses, logits = run()
+    for module in (batches, inference):
+        monkeypatch.setattr(module, "for_batches", lambda data: (data, None))
+    old_losses, old_logits = run()
+    assert losses == pytest.approx(old_losses, abs=1e-5)
+    torch.testing.assert_close(logits, old_logits, rtol=0, atol=1e-5)
+
+
 def draws(loader, epoch):
     order_by(loader.dataset, loader.batch_sampler, 0, epoch)
     return torch.cat([inputs for inputs, _ in loader])
@@ -40,7 +112,7 @@ def draws(loader, epoch):
 
 @pytest.mark.parametrize("start", [None, "spawn"])
 def test_processes_that_outlive_an_epoch_draw_each_epochs_own_numbers(start):
-    data = pictures(transform=TRANSFORM)
+    data = pictures(transform=TRANSFORMS["v2"])
     here = training_loader(data, network(), 2, 0, 0)
     there = training_loader(data, network(), 2, 0, 1)
     there.multiprocessing_context = start
@@ -49,8 +121,40 @@ def test_processes_that_outlive_an_epoch_draw_each_epochs_own_numbers(start):
     assert not torch.equal(draws(here, 0), draws(here, 1))
 
 
+class Slow(Dataset):
+    def __len__(self):
+        return 1000
+
+    def __getitem__(self, index):
+        CLOCK.now += 0.01
+        return torch.zeros(3), 0
+
+
+CLOCK = SimpleNamespace(now=0.0, perf_counter=lambda: CLOCK.now)
+
+
+@pytest.fixture
+def gpu(monkeypatch):
+    monkeypatch.setattr(runtime, "device", lambda: torch.device("cuda"))
+    monkeypatch.setattr(loading, "time", CLOCK)
+    monkeypatch.setattr(loading.os, "sched_getaffinity", lambda pid: set(range(8)), raising=False)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="processes are forked on Linux only")
+def test_a_gpus_data_are_loaded_by_processes_where_that_pays(gpu, monkeypatch):
+    assert workers_for(Slow(), 16) == {"num_workers": 7, "multiprocessing_context": "fork"}  # 10 s, 8 cores
+    assert workers_for(Subset(Slow(), range(100)), 16) == {}  # 1 s
+    assert workers_for(Subset(Slow(), range(100)), 16, epochs=10)["num_workers"] == 7
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "4")
+    assert workers_for(Slow(), 16)["num_workers"] == 1
+    monkeypatch.setattr(loading.shutil, "disk_usage", lambda path: SimpleNamespace(free=1000))
+    assert workers_for(Slow(), 16) == {}  # no shared memory to return batches through
+    monkeypatch.setattr(runtime, "device", lambda: torch.device("cpu"))
+    assert workers_for(Slow(), 16) == {}
+
+
 def test_no_process_is_left_when_fit_returns():
-    data = pictures(transform=TRANSFORM)
+    data = pictures(transform=TRANSFORMS["v2"])
     cu.fit(network(), data, epochs=2, batch_size=4, num_workers=1, progress=False)
     assert not multiprocessing.active_children()
 
