@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import re
 import subprocess
 import sys
 
@@ -11,6 +12,7 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 from transformers import BertConfig, BertForSequenceClassification
 
+from course_utils import runtime
 from course_utils.batches import training_loader
 from course_utils.inference import cross_entropy, evaluate, predict
 from course_utils.options import Recipe
@@ -451,7 +453,10 @@ def test_a_gradient_that_overflows_is_named_and_the_weights_stay_whole():
 def test_a_save_of_another_run_or_model_is_not_mixed_in(tmp_path):
     options = OPTIONS | {"precision": "fp32"}
     fit(tiny_bert(), Texts(16), **options, checkpoint_dir=tmp_path)
-    with pytest.raises(ValueError, match=r"another run \(epochs=3 there, 2 here\) on CPU.*a checkpoint_dir of its own"):
+    here = re.escape(runtime.name(runtime.device()))
+    with pytest.raises(
+        ValueError, match=rf"another run \(epochs=3 there, 2 here\) on {here}.*checkpoint_dir of its own"
+    ):
         fit(tiny_bert(), Texts(16), **options | {"epochs": 2}, checkpoint_dir=tmp_path)
     with pytest.raises(ValueError, match=r"another run \(lr=\[0.005, 0.005\] there, \[0.1, 0.1\] here\)"):
         fit(tiny_bert(), Texts(16), **options | {"lr": 0.1}, checkpoint_dir=tmp_path)
