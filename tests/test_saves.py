@@ -181,7 +181,8 @@ def test_other_hardware_is_named_and_goes_on(tmp_path, capsys, monkeypatch):
     here = re.escape(runtime.name(runtime.device()))
     monkeypatch.setattr(runtime, "name", lambda device: "Abacus 3000")
     fit(network(), points(), **OPTIONS | {"epochs": 3}, checkpoint_dir=tmp_path)
-    assert re.search(f"from a save made on {here}.*; on Abacus 3000 the last digits will differ", capsys.readouterr().out)
+    said = capsys.readouterr().out
+    assert re.search(f"from a save made on {here}.*; on Abacus 3000 the last digits will differ", said)
 
 
 class State(nn.Linear):
