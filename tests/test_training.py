@@ -454,9 +454,7 @@ def test_a_save_of_another_run_or_model_is_not_mixed_in(tmp_path):
     options = OPTIONS | {"precision": "fp32"}
     fit(tiny_bert(), Texts(16), **options, checkpoint_dir=tmp_path)
     here = re.escape(runtime.name(runtime.device()))
-    with pytest.raises(
-        ValueError, match=rf"another run \(epochs=3 there, 2 here\) on {here}.*_dir of its own"
-    ):
+    with pytest.raises(ValueError, match=rf"another run \(epochs=3 there, 2 here\) on {here}.*_dir of its own"):
         fit(tiny_bert(), Texts(16), **options | {"epochs": 2}, checkpoint_dir=tmp_path)
     with pytest.raises(ValueError, match=r"another run \(lr=\[0.005, 0.005\] there, \[0.1, 0.1\] here\)"):
         fit(tiny_bert(), Texts(16), **options | {"lr": 0.1}, checkpoint_dir=tmp_path)
