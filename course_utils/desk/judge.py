@@ -50,14 +50,14 @@ def _walls() -> list[str]:
         walls += ["--setenv", "AS", str(61_000 + (os.getpid() * 16 + next(_users)) % 4_000)]
     for path in shown:
         walls += ["--symlink", os.readlink(path), path] if os.path.islink(path) else ["--ro-bind", path, path]
+    walls += ["--proc", "/proc", "--dev", "/dev"]
+    for place in ("/tmp", "/dev/shm"):
+        walls += ["--size", str(256 * 2**20), "--perms", "1777", "--tmpfs", place]
     places = {str(path): str(path) for path in sorted(python | libraries) if not path.is_relative_to("/usr")}
     for path, inside_of_it in {**places, str(PACKAGE): "/course/course_utils"}.items():
         for above in reversed(Path(inside_of_it).parents[:-1]):
             walls += ["--perms", "0755", "--dir", str(above)]
         walls += ["--ro-bind", path, inside_of_it]
-    walls += ["--proc", "/proc", "--dev", "/dev"]
-    for place in ("/tmp", "/dev/shm"):
-        walls += ["--size", str(256 * 2**20), "--perms", "1777", "--tmpfs", place]
     walls += ["--remount-ro", "/dev", "--chdir", "/tmp", "--remount-ro", "/"]
     for name, value in {"HOME": "/tmp", "COURSE_SOURCE": "bundled", "COURSE_CACHE": "/tmp/cache"}.items():
         walls += ["--setenv", name, value]
@@ -99,7 +99,9 @@ class Sandbox:
         theirs.close()
         self._door.settimeout(120)
         if not self._door.recv(1):
-            raise RuntimeError(f"The sandbox did not start: {self._process.stderr.read().decode()[-500:]}")
+            said = self._process.stderr.read().decode()[-500:]
+            self.__exit__()
+            raise RuntimeError(f"The sandbox did not start: {said}")
         return self
 
     def __exit__(self, *_):
