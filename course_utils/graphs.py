@@ -15,6 +15,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from course_utils.batches import CAN_BE_PADDED, IGNORED, LENGTHS, to_few_lengths
+from course_utils.examples import seed_cpu
 from course_utils.steps import Step
 
 
@@ -186,7 +187,7 @@ def _rehearsal(step: Step, rates: torch.Tensor):
 
 
 def set_seeds(seed: int, device: torch.device) -> None:
-    """`torch.manual_seed` for the CPU and one device; for all of them it takes a millisecond, on a step of two."""
-    torch.default_generator.manual_seed(seed)
+    """Of the CPU and one device; of all devices it takes a millisecond, on a step of two."""
+    seed_cpu(seed)
     if device.type != "cpu":
         torch.get_device_module(device).manual_seed(seed)

@@ -11,7 +11,8 @@ import sys
 import threading
 import time
 import zipfile
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from local_server import LocalServer, QuietHandler
 
 CONTENT = bytes(range(256)) * 4096  # 1 MiB
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -41,7 +42,7 @@ OTHERS = [
 FAULTS = [*map(str, STATUSES), *HEADERS, *OTHERS]
 
 
-class Server:
+class Server(LocalServer):
     """An address misbehaves `times` times, then is good; without an entry it always does."""
 
     def __init__(self):
@@ -52,7 +53,7 @@ class Server:
         self.closing = threading.Event()
         outer = self
 
-        class Handler(BaseHTTPRequestHandler):
+        class Handler(QuietHandler):
             def do_GET(self):
                 outer.requests.append((self.path, self.headers.get("Range")))
                 left = outer.times.get(self.path, 10**6)
@@ -60,21 +61,11 @@ class Server:
                 with contextlib.suppress(ConnectionError):
                     outer.answer(self, self.path.split("/")[1] if left > 0 else "good")
 
-            def do_HEAD(self):
-                self.do_GET()
-
-            def log_message(self, *args):
-                pass
-
-        self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.http.daemon_threads = True
-        self.address = f"http://127.0.0.1:{self.http.server_address[1]}"
-        threading.Thread(target=self.http.serve_forever, args=(0.02,), daemon=True).start()
+        super().__init__(Handler)
 
     def close(self):
         self.closing.set()
-        self.http.shutdown()
-        self.http.server_close()
+        super().close()
 
     def answer(self, to, behaviour):
         name = to.path.split("/")[-1]

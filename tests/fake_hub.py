@@ -3,8 +3,8 @@
 import contextlib
 import hashlib
 import json
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from local_server import LocalServer, QuietHandler
 
 COMMIT = "5" * 40
 
@@ -13,32 +13,19 @@ def git_hash(content):
     return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
 
 
-class Hub:
+class Hub(LocalServer):
     def __init__(self, files):
         self.files, self.large = dict(files), {"model.safetensors"}  # large files are listed by their sha256
         self.refuses = 0  # how many further requests get 503
         self.damages = 0  # how many further answers with weights have one wrong bit
         hub = self
 
-        class Handler(BaseHTTPRequestHandler):
-            def do_HEAD(self):
-                self.do_GET()
-
+        class Handler(QuietHandler):
             def do_GET(self):
                 with contextlib.suppress(ConnectionError):
                     hub.answer(self)
 
-            def log_message(self, *args):
-                pass
-
-        self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.http.daemon_threads = True
-        self.address = f"http://127.0.0.1:{self.http.server_address[1]}"
-        threading.Thread(target=self.http.serve_forever, args=(0.02,), daemon=True).start()
-
-    def close(self):
-        self.http.shutdown()
-        self.http.server_close()
+        super().__init__(Handler)
 
     def answer(self, to):
         path = to.path.partition("?")[0]

@@ -1,7 +1,9 @@
 """The sandbox keeps an answer from the machine, from the network and from other submissions."""
 
+import ast
 import csv
 import os
+import sys
 import time
 from contextlib import ExitStack
 from pathlib import Path
@@ -44,9 +46,12 @@ def tried(box, source):
 
 
 def test_it_sees_no_network_no_home_no_solutions_and_no_other_process(box):
-    assert tried(box, "__import__('os').listdir('/root') if __import__('os').path.isdir('/root') else []") in (
-        "[]", "['.pyenv']", "['.local']",
-    )  # fmt: skip
+    home, python = Path.home(), (Path(sys.prefix), Path(sys.base_prefix), Path(sys.executable).resolve())
+    ways_to_python = {path.relative_to(home).parts[0] for path in python if path.is_relative_to(home)}
+    seen = tried(
+        box, f"[n for n in [{str(home)!r}] if __import__('os').path.isdir(n) for n in __import__('os').listdir(n)]"
+    )
+    assert set(ast.literal_eval(seen)) <= ways_to_python
     assert "Error" in tried(box, f"open({str(ROOT / 'book/en/03_transfer_learning.ipynb')!r}).read()")
     assert "Error" in tried(box, "__import__('socket').create_connection(('1.1.1.1', 53), 1)")
     assert (
